@@ -1,1 +1,5 @@
 //! Emberline.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod report;
