@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Partitioned datasets for Emberline: sources, splits, partitioners, blocks and bundled data.
+//!
+//! Start at [`Dataset`]: an immutable, lazily read table cut into chunks that follow from the source alone. Stages see
+//! its rows as [`Batch`]es (columns) or as [`Block`]s (matrices).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod batch;
+pub mod block;
+mod dataset;
+mod error;
+pub mod random;
+pub mod schema;
+pub mod source;
+
+pub use batch::{Batch, VectorColumn};
+pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
+pub use dataset::{Dataset, RowOp, spread};
+pub use error::DataError;
+pub use schema::{Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot};
+pub use source::{BLOCK_ROWS, Chunk, Source, row_id};
+
+/// Result of the data layer.
+pub type Result<T> = std::result::Result<T, DataError>;

@@ -1,0 +1,308 @@
+//! The partitioned, lazily read table that every stage works on.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+
+use crate::batch::Batch;
+use crate::schema::{Column, Roles, Schema, SchemaErrors};
+use crate::source::{BLOCK_ROWS, Chunk, MemorySource, Source, row_id};
+use crate::{DataError, Result};
+
+/// A step applied to each batch as it is read: a fitted stage, or the rule of a split.
+///
+/// Row-wise and pure: the result for a row depends on that row alone.
+pub trait RowOp: Send + Sync {
+    /// Name for messages.
+    fn name(&self) -> &str;
+
+    /// The schema after the step.
+    ///
+    /// # Errors
+    /// Every way in which `input` does not fit.
+    fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors>;
+
+    /// Columns the step reads.
+    fn inputs(&self, input: &Schema) -> Vec<String>;
+
+    /// Columns the step writes.
+    fn outputs(&self, input: &Schema) -> Vec<String>;
+
+    /// True where the step may drop rows; such a step is never left out.
+    fn drops_rows(&self) -> bool {
+        false
+    }
+
+    /// Applies the step.
+    ///
+    /// # Errors
+    /// A value the step cannot take.
+    fn apply(&self, batch: Batch) -> Result<Batch>;
+}
+
+/// One step of a dataset's chain, with the schema it receives.
+#[derive(Clone)]
+struct Link {
+    op: Arc<dyn RowOp>,
+    input: Arc<Schema>,
+}
+
+/// An immutable, lazily read, partitioned table: a source, the row-wise steps applied so far, and a cut into partitions.
+///
+/// Cloning is cheap. Nothing is read until a fit, an evaluation, a write or a `show` asks for it. A partition is a run of
+/// whole chunks; the chunks follow from the source alone, so the number of partitions changes no result.
+#[derive(Clone)]
+pub struct Dataset {
+    source: Arc<dyn Source>,
+    base: Arc<Schema>,
+    chain: Vec<Link>,
+    schema: Arc<Schema>,
+    partitions: usize,
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let steps: Vec<&str> = self.chain.iter().map(|l| l.op.name()).collect();
+        write!(f, "Dataset({}, {steps:?}, {} partitions)", self.source.origin(), self.partitions)
+    }
+}
+
+impl Dataset {
+    /// The rows of a source, in one partition per core.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        let schema = source.schema().clone();
+        let partitions = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { source, base: schema.clone(), chain: Vec::new(), schema, partitions }
+    }
+
+    /// Rows that lie in memory, cut into blocks of [`BLOCK_ROWS`], with ids 0, 1, 2, ...
+    ///
+    /// # Errors
+    /// Columns of unequal length, of another type than stated, or two of one name.
+    pub fn from_columns(columns: Vec<(Column, ArrayRef)>) -> Result<Self> {
+        let (columns, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+        let schema = Arc::new(Schema::new(columns)?);
+        let rows = arrays.first().map_or(0, |a| a.len());
+        let ids: Arc<[u64]> = (0..rows as u64).map(|i| row_id(0, i)).collect();
+        let whole = Batch::new(schema.clone(), arrays, ids)?;
+        let batches =
+            (0..rows).step_by(BLOCK_ROWS).map(|start| whole.slice(start, BLOCK_ROWS.min(rows - start))).collect();
+        Ok(Self::new(Arc::new(MemorySource::new("memory", schema, batches))))
+    }
+
+    /// Where the rows come from.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// Columns after all steps.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The same rows with these roles. Set roles before adding steps: steps already added keep the old ones.
+    ///
+    /// # Errors
+    /// A role names a column that is absent.
+    pub fn with_roles(mut self, roles: Roles) -> Result<Self> {
+        let with = |schema: &Schema| -> Result<Arc<Schema>> { Ok(Arc::new(schema.clone().with_roles(roles.clone())?)) };
+        if self.chain.is_empty() {
+            self.base = with(&self.base)?;
+        }
+        self.schema = with(&self.schema)?;
+        Ok(self)
+    }
+
+    /// The rows with one more step applied as they are read.
+    ///
+    /// # Errors
+    /// The columns do not fit the step.
+    pub fn with_op(&self, op: Arc<dyn RowOp>) -> Result<Self> {
+        let output = op.output_schema(&self.schema).map_err(|e| DataError::from(e).in_stage(op.name()))?;
+        let mut next = self.clone();
+        next.chain.push(Link { op, input: self.schema.clone() });
+        next.schema = Arc::new(output);
+        Ok(next)
+    }
+
+    /// The same rows in `n` partitions (at least 1). Changes no result, only how work is spread.
+    #[must_use]
+    pub fn repartition(mut self, n: usize) -> Self {
+        self.partitions = n.max(1);
+        self
+    }
+
+    /// The same rows in at most `n` partitions.
+    #[must_use]
+    pub fn coalesce(self, n: usize) -> Self {
+        let n = self.partitions.min(n);
+        self.repartition(n)
+    }
+
+    /// Number of partitions; some may be empty.
+    #[must_use]
+    pub fn n_partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// The chunks of the source, in row order.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn chunks(&self) -> Result<Arc<[Chunk]>> {
+        self.source.chunks()
+    }
+
+    /// The run of chunks that each partition holds: contiguous, in order, as even as whole chunks allow.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn partitions(&self) -> Result<Vec<Range<usize>>> {
+        Ok(spread(self.chunks()?.len(), self.partitions))
+    }
+
+    /// Reads one chunk: the columns named, or all, after all steps. Steps that serve no wanted column are left out.
+    ///
+    /// # Errors
+    /// Reading fails, or a step refuses a value; the step is named.
+    pub fn read(&self, chunk: usize, columns: Option<&[String]>) -> Result<Batch> {
+        let wanted: Vec<String> = match columns {
+            Some(names) => names.to_vec(),
+            None => self.schema.columns().iter().map(|c| c.name.clone()).collect(),
+        };
+        let plan = self.plan(&wanted);
+        let mut batch = self.source.read(chunk, &plan.source_columns)?;
+        let base = self.base.select(&names_at(&self.base, &plan.source_columns))?;
+        batch = batch.with_schema(Arc::new(base))?;
+        for link in plan.links {
+            batch = link.op.apply(batch).map_err(|e| e.in_stage(link.op.name()))?;
+        }
+        let batch = batch.select(&wanted)?;
+        let declared = self.schema.select(&wanted)?;
+        if *batch.schema().as_ref() == declared { Ok(batch) } else { batch.with_schema(Arc::new(declared)) }
+    }
+
+    /// Which source columns and which steps are needed for the wanted columns, walking the chain backwards.
+    fn plan(&self, wanted: &[String]) -> Plan<'_> {
+        let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
+        let mut links = Vec::new();
+        for link in self.chain.iter().rev() {
+            let outputs = link.op.outputs(&link.input);
+            if link.op.drops_rows() || outputs.iter().any(|o| needed.contains(o)) {
+                for output in &outputs {
+                    needed.remove(output);
+                }
+                needed.extend(link.op.inputs(&link.input));
+                links.push(link);
+            }
+        }
+        links.reverse();
+        let columns = self.base.columns();
+        let source_columns = (0..columns.len()).filter(|&i| needed.contains(&columns[i].name)).collect();
+        Plan { source_columns, links }
+    }
+
+    /// All batches in row order, one chunk at a time.
+    ///
+    /// # Errors
+    /// A file is missing or damaged; each item may fail as [`Dataset::read`] does.
+    pub fn batches<'a>(&'a self, columns: Option<&'a [String]>) -> Result<impl Iterator<Item = Result<Batch>> + 'a> {
+        let n = self.chunks()?.len();
+        Ok((0..n).map(move |i| self.read(i, columns)))
+    }
+
+    /// Number of rows after all steps; reads the columns that row-dropping steps need.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn count(&self) -> Result<u64> {
+        if !self.chain.iter().any(|l| l.op.drops_rows()) {
+            return Ok(self.chunks()?.iter().map(|c| c.rows as u64).sum());
+        }
+        let none: [String; 0] = [];
+        let mut rows = 0;
+        for batch in self.batches(Some(&none))? {
+            rows += batch?.num_rows() as u64;
+        }
+        Ok(rows)
+    }
+
+    /// The first `n` rows.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn head(&self, n: usize) -> Result<Vec<Batch>> {
+        let mut left = n;
+        let mut out = Vec::new();
+        for batch in self.batches(None)? {
+            if left == 0 {
+                break;
+            }
+            let batch = batch?;
+            let take = left.min(batch.num_rows());
+            left -= take;
+            out.push(batch.slice(0, take));
+        }
+        Ok(out)
+    }
+}
+
+struct Plan<'a> {
+    source_columns: Vec<usize>,
+    links: Vec<&'a Link>,
+}
+
+fn names_at(schema: &Schema, columns: &[usize]) -> Vec<String> {
+    columns.iter().map(|&i| schema.columns()[i].name.clone()).collect()
+}
+
+/// Cuts `0..n` into `parts` contiguous runs whose lengths differ by at most one.
+#[must_use]
+pub fn spread(n: usize, parts: usize) -> Vec<Range<usize>> {
+    let parts = parts.max(1);
+    (0..parts).map(|p| p * n / parts..(p + 1) * n / parts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, StringArray};
+
+    use super::*;
+    use crate::schema::ColumnType;
+
+    fn table(rows: usize) -> Dataset {
+        let x: Float64Array = (0..rows).map(|i| Some(i as f64)).collect();
+        let name: StringArray = (0..rows).map(|i| Some(format!("r{i}"))).collect();
+        Dataset::from_columns(vec![
+            (Column::new("x", ColumnType::Float, false), Arc::new(x)),
+            (Column::new("name", ColumnType::Text, false), Arc::new(name)),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn chunks_follow_the_rows_and_partitions_are_runs_of_them() {
+        let data = table(20_000).repartition(2);
+        let rows: Vec<usize> = data.chunks().unwrap().iter().map(|c| c.rows).collect();
+        assert_eq!(rows, [8192, 8192, 3616]);
+        assert_eq!(data.partitions().unwrap(), [0..1, 1..3]);
+        assert_eq!(data.repartition(64).partitions().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn only_the_columns_asked_for_are_read() {
+        let batch = table(10).read(0, Some(&["name".to_owned()])).unwrap();
+        assert_eq!(batch.columns().len(), 1);
+        assert_eq!(batch.num_rows(), 10);
+    }
+
+    #[test]
+    fn rows_can_be_counted_without_reading_any_column() {
+        assert_eq!(table(9_000).count().unwrap(), 9_000);
+    }
+}

@@ -1,0 +1,103 @@
+//! Where rows come from: a list of chunks that can be read one by one, in any order.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::schema::Schema;
+use crate::{DataError, Result};
+
+/// Rows per block. Blocks restart at a file or a Parquet row-group boundary and never follow the partition count.
+pub const BLOCK_ROWS: usize = 8192;
+
+/// Bits of a row id that count rows inside a file; the bits above count files in reading order.
+pub const ROW_BITS: u32 = 40;
+
+/// The id of row `row` (from 0) of file `file` (from 0). In the first file ids are plain row numbers.
+#[must_use]
+pub fn row_id(file: usize, row: u64) -> u64 {
+    ((file as u64) << ROW_BITS) | row
+}
+
+/// One unit of reading: at most [`BLOCK_ROWS`] consecutive rows of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Id of the first row.
+    pub first_row: u64,
+    /// Rows in it, at most (bad rows under `quarantine` are left out when it is read).
+    pub rows: usize,
+}
+
+/// A readable table cut into chunks. The cut follows from the data alone.
+pub trait Source: Send + Sync + Debug {
+    /// What the user wrote: `bundled:iris`, `data/*.csv`.
+    fn origin(&self) -> &str;
+
+    /// Columns and their types; no more than an inference sample has been read for it.
+    fn schema(&self) -> &Arc<Schema>;
+
+    /// The chunks in row order. The first call may scan the files for row boundaries.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    fn chunks(&self) -> Result<Arc<[Chunk]>>;
+
+    /// Reads the named columns (in schema order) of one chunk.
+    ///
+    /// # Errors
+    /// A file changed, is damaged, or holds a bad row under `bad_rows = "fail"`.
+    fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch>;
+}
+
+/// Rows that lie in memory; batches are used as chunks, as they are.
+#[derive(Debug)]
+pub struct MemorySource {
+    origin: String,
+    schema: Arc<Schema>,
+    batches: Vec<Batch>,
+    chunks: Arc<[Chunk]>,
+}
+
+impl MemorySource {
+    /// A source of these batches, which all have `schema`.
+    #[must_use]
+    pub fn new(origin: impl Into<String>, schema: Arc<Schema>, batches: Vec<Batch>) -> Self {
+        let chunks = batches
+            .iter()
+            .map(|b| Chunk { first_row: b.row_ids().first().copied().unwrap_or(0), rows: b.num_rows() })
+            .collect();
+        Self { origin: origin.into(), schema, batches, chunks }
+    }
+}
+
+impl Source for MemorySource {
+    fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn chunks(&self) -> Result<Arc<[Chunk]>> {
+        Ok(self.chunks.clone())
+    }
+
+    fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
+        let batch = self.batches.get(chunk).ok_or_else(|| no_chunk(&self.origin, chunk))?;
+        project(batch, columns)
+    }
+}
+
+pub(crate) fn no_chunk(origin: &str, chunk: usize) -> DataError {
+    DataError::format(origin, format!("there is no chunk {chunk}"))
+}
+
+/// The columns at these positions.
+pub(crate) fn project(batch: &Batch, columns: &[usize]) -> Result<Batch> {
+    if columns.len() == batch.columns().len() {
+        return Ok(batch.clone());
+    }
+    let names: Vec<String> = columns.iter().map(|&i| batch.schema().columns()[i].name.clone()).collect();
+    batch.select(&names)
+}
