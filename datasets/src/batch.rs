@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float64Array, RecordBatch, StringArray, StructArray,
-    new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float64Array, RecordBatch,
+    StringArray, StructArray, new_empty_array,
 };
 use arrow::compute;
-use arrow::datatypes::{Date32Type, Float32Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use arrow::datatypes::{
+    Date32Type, Float32Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type,
+};
 
 use crate::schema::{Column, ColumnType, Element, Layout, Schema, SchemaError};
 use crate::{DataError, Result};
@@ -27,27 +29,58 @@ impl Batch {
     /// # Errors
     /// [`DataError::Format`] where a column has another type or length: a fault of the caller, not of the data.
     pub fn new(schema: Arc<Schema>, columns: Vec<ArrayRef>, row_ids: Arc<[u64]>) -> Result<Self> {
-        let fault = |message: String| Err(DataError::Format { context: "batch".to_owned(), message });
+        let fault = |message: String| {
+            Err(DataError::Format {
+                context: "batch".to_owned(),
+                message,
+            })
+        };
         if columns.len() != schema.columns().len() {
-            return fault(format!("{} columns for a schema of {}", columns.len(), schema.columns().len()));
+            return fault(format!(
+                "{} columns for a schema of {}",
+                columns.len(),
+                schema.columns().len()
+            ));
         }
         for (column, array) in schema.columns().iter().zip(&columns) {
             if array.len() != row_ids.len() {
-                return fault(format!("column `{}` has {} rows, {} are needed", column.name, array.len(), row_ids.len()));
+                return fault(format!(
+                    "column `{}` has {} rows, {} are needed",
+                    column.name,
+                    array.len(),
+                    row_ids.len()
+                ));
             }
             let unknown_width = matches!(column.ty, ColumnType::Vector { width: None, .. });
             if !unknown_width && !array.data_type().equals_datatype(&column.ty.to_arrow()) {
-                return fault(format!("column `{}` is {}, the schema says {}", column.name, array.data_type(), column.ty));
+                return fault(format!(
+                    "column `{}` is {}, the schema says {}",
+                    column.name,
+                    array.data_type(),
+                    column.ty
+                ));
             }
         }
-        Ok(Self { schema, columns, row_ids })
+        Ok(Self {
+            schema,
+            columns,
+            row_ids,
+        })
     }
 
     /// No rows of this schema.
     #[must_use]
     pub fn empty(schema: Arc<Schema>) -> Self {
-        let columns = schema.columns().iter().map(|c| new_empty_array(&c.ty.to_arrow())).collect();
-        Self { schema, columns, row_ids: Arc::new([]) }
+        let columns = schema
+            .columns()
+            .iter()
+            .map(|c| new_empty_array(&c.ty.to_arrow()))
+            .collect();
+        Self {
+            schema,
+            columns,
+            row_ids: Arc::new([]),
+        }
     }
 
     /// The schema of the columns.
@@ -81,7 +114,11 @@ impl Batch {
     pub fn column(&self, name: &str) -> Result<&ArrayRef> {
         match self.schema.index_of(name) {
             Some(i) => Ok(&self.columns[i]),
-            None => Err(self.schema.get(name).err().map_or_else(|| no_such(name), DataError::from)),
+            None => Err(self
+                .schema
+                .get(name)
+                .err()
+                .map_or_else(|| no_such(name), DataError::from)),
         }
     }
 
@@ -96,17 +133,27 @@ impl Batch {
         }
         if let Some(ints) = array.as_primitive_opt::<Int64Type>() {
             const EXACT: i64 = 1 << 53;
-            if let Some(row) = (0..ints.len()).find(|&i| ints.is_valid(i) && ints.value(i).unsigned_abs() > EXACT as u64) {
+            if let Some(row) = (0..ints.len())
+                .find(|&i| ints.is_valid(i) && ints.value(i).unsigned_abs() > EXACT as u64)
+            {
                 return Err(DataError::Value {
                     column: name.to_owned(),
                     row: self.row_ids[row],
-                    message: format!("{} is beyond 2^53 and no exact f64; read the column as text", ints.value(row)),
+                    message: format!(
+                        "{} is beyond 2^53 and no exact f64; read the column as text",
+                        ints.value(row)
+                    ),
                 });
             }
             return Ok(Cow::Owned(ints.unary(|v| v as f64)));
         }
         if let Some(bools) = array.as_boolean_opt() {
-            return Ok(Cow::Owned(bools.iter().map(|v| v.map(|b| f64::from(u8::from(b)))).collect()));
+            return Ok(Cow::Owned(
+                bools
+                    .iter()
+                    .map(|v| v.map(|b| f64::from(u8::from(b))))
+                    .collect(),
+            ));
         }
         if let Some(days) = array.as_primitive_opt::<Date32Type>() {
             return Ok(Cow::Owned(days.unary(f64::from)));
@@ -123,7 +170,9 @@ impl Batch {
     /// No such column, or another type.
     pub fn text(&self, name: &str) -> Result<&StringArray> {
         let array = self.column(name)?;
-        array.as_string_opt::<i32>().ok_or_else(|| self.wrong_type(name, "text"))
+        array
+            .as_string_opt::<i32>()
+            .ok_or_else(|| self.wrong_type(name, "text"))
     }
 
     /// A vector column, dense or sparse.
@@ -133,14 +182,27 @@ impl Batch {
     pub fn vector(&self, name: &str) -> Result<VectorColumn<'_>> {
         let i = self.schema.index_of(name);
         let (Some(i), Ok(column)) = (i, self.schema.get(name)) else {
-            return Err(self.schema.get(name).err().map_or_else(|| no_such(name), DataError::from));
+            return Err(self
+                .schema
+                .get(name)
+                .err()
+                .map_or_else(|| no_such(name), DataError::from));
         };
         VectorColumn::of(&self.columns[i], column).ok_or_else(|| self.wrong_type(name, "a vector"))
     }
 
     fn wrong_type(&self, name: &str, expected: &str) -> DataError {
-        let found = self.schema.get(name).map(|c| c.ty.to_string()).unwrap_or_default();
-        SchemaError::Type { column: name.to_owned(), found, expected: expected.to_owned() }.into()
+        let found = self
+            .schema
+            .get(name)
+            .map(|c| c.ty.to_string())
+            .unwrap_or_default();
+        SchemaError::Type {
+            column: name.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        }
+        .into()
     }
 
     /// Appends a column, or replaces the one of that name.
@@ -164,8 +226,15 @@ impl Batch {
     /// [`SchemaError::Missing`] for each unknown name.
     pub fn select(&self, names: &[String]) -> Result<Self> {
         let schema = self.schema.select(names)?;
-        let columns = names.iter().map(|n| self.column(n).cloned()).collect::<Result<_>>()?;
-        Ok(Self { schema: Arc::new(schema), columns, row_ids: self.row_ids.clone() })
+        let columns = names
+            .iter()
+            .map(|n| self.column(n).cloned())
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            schema: Arc::new(schema),
+            columns,
+            row_ids: self.row_ids.clone(),
+        })
     }
 
     /// The rows for which `keep` is true (null counts as false).
@@ -173,12 +242,28 @@ impl Batch {
     /// # Errors
     /// [`DataError::Format`] where `keep` has another length.
     pub fn filter(&self, keep: &BooleanArray) -> Result<Self> {
-        if keep.len() == self.num_rows() && keep.null_count() == 0 && keep.true_count() == keep.len() {
+        if keep.len() == self.num_rows()
+            && keep.null_count() == 0
+            && keep.true_count() == keep.len()
+        {
             return Ok(self.clone());
         }
-        let columns = self.columns.iter().map(|c| compute::filter(c, keep)).collect::<std::result::Result<_, _>>()?;
-        let kept = self.row_ids.iter().zip(keep.iter()).filter(|(_, k)| *k == Some(true)).map(|(id, _)| *id);
-        Ok(Self { schema: self.schema.clone(), columns, row_ids: kept.collect() })
+        let columns = self
+            .columns
+            .iter()
+            .map(|c| compute::filter(c, keep))
+            .collect::<std::result::Result<_, _>>()?;
+        let kept = self
+            .row_ids
+            .iter()
+            .zip(keep.iter())
+            .filter(|(_, k)| *k == Some(true))
+            .map(|(id, _)| *id);
+        Ok(Self {
+            schema: self.schema.clone(),
+            columns,
+            row_ids: kept.collect(),
+        })
     }
 
     /// Rows `offset..offset + length`, without copying.
@@ -186,7 +271,11 @@ impl Batch {
     pub fn slice(&self, offset: usize, length: usize) -> Self {
         Self {
             schema: self.schema.clone(),
-            columns: self.columns.iter().map(|c| c.slice(offset, length)).collect(),
+            columns: self
+                .columns
+                .iter()
+                .map(|c| c.slice(offset, length))
+                .collect(),
             row_ids: self.row_ids[offset..offset + length].into(),
         }
     }
@@ -205,18 +294,30 @@ impl Batch {
     /// [`DataError::Format`] where Arrow refuses, such as for a null in a column declared without.
     pub fn to_record_batch(&self) -> Result<RecordBatch> {
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
-        Ok(RecordBatch::try_new_with_options(self.schema.to_arrow(), self.columns.clone(), &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            self.schema.to_arrow(),
+            self.columns.clone(),
+            &options,
+        )?)
     }
 
     /// Bytes the columns hold in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>() + 8 * self.row_ids.len()
+        self.columns
+            .iter()
+            .map(|c| c.get_array_memory_size())
+            .sum::<usize>()
+            + 8 * self.row_ids.len()
     }
 }
 
 fn no_such(name: &str) -> DataError {
-    SchemaError::Missing { column: name.to_owned(), nearest: None }.into()
+    SchemaError::Missing {
+        column: name.to_owned(),
+        nearest: None,
+    }
+    .into()
 }
 
 /// A vector column, row by row.
@@ -231,12 +332,23 @@ pub struct VectorColumn<'a> {
 enum Values<'a> {
     F64(&'a [f64], Option<&'a arrow::buffer::NullBuffer>),
     F32(&'a [f32], Option<&'a arrow::buffer::NullBuffer>),
-    Sparse { offsets: &'a [i32], indices: &'a [u32], values: &'a arrow::array::ArrayRef },
+    Sparse {
+        offsets: &'a [i32],
+        indices: &'a [u32],
+        values: &'a arrow::array::ArrayRef,
+    },
 }
 
 impl<'a> VectorColumn<'a> {
     fn of(array: &'a ArrayRef, column: &Column) -> Option<Self> {
-        let ColumnType::Vector { width, element, layout } = &column.ty else { return None };
+        let ColumnType::Vector {
+            width,
+            element,
+            layout,
+        } = &column.ty
+        else {
+            return None;
+        };
         match layout {
             Layout::Dense => {
                 let list: &FixedSizeListArray = array.as_fixed_size_list_opt()?;
@@ -247,10 +359,18 @@ impl<'a> VectorColumn<'a> {
                 let child = list.values();
                 let nulls = child.nulls().filter(|n| n.null_count() > 0);
                 let values = match element {
-                    Element::F64 => Values::F64(child.as_primitive_opt::<Float64Type>()?.values(), nulls),
-                    Element::F32 => Values::F32(child.as_primitive_opt::<Float32Type>()?.values(), nulls),
+                    Element::F64 => {
+                        Values::F64(child.as_primitive_opt::<Float64Type>()?.values(), nulls)
+                    }
+                    Element::F32 => {
+                        Values::F32(child.as_primitive_opt::<Float32Type>()?.values(), nulls)
+                    }
                 };
-                Some(Self { width, rows: list.len(), values })
+                Some(Self {
+                    width,
+                    rows: list.len(),
+                    values,
+                })
             }
             Layout::Sparse => {
                 let pair: &StructArray = array.as_struct_opt()?;
@@ -261,7 +381,11 @@ impl<'a> VectorColumn<'a> {
                 Some(Self {
                     width: (*width)?,
                     rows: pair.len(),
-                    values: Values::Sparse { offsets, indices: flat, values: values.values() },
+                    values: Values::Sparse {
+                        offsets,
+                        indices: flat,
+                        values: values.values(),
+                    },
                 })
             }
         }
@@ -287,7 +411,10 @@ impl<'a> VectorColumn<'a> {
                 blank(out, *nulls, i * self.width);
             }
             Values::F32(values, nulls) => {
-                for (o, v) in out.iter_mut().zip(&values[i * self.width..(i + 1) * self.width]) {
+                for (o, v) in out
+                    .iter_mut()
+                    .zip(&values[i * self.width..(i + 1) * self.width])
+                {
                     *o = f64::from(*v);
                 }
                 blank(out, *nulls, i * self.width);
@@ -302,7 +429,11 @@ impl<'a> VectorColumn<'a> {
     /// Calls `f(slot, value)` for each stored slot of row `i`, in slot order; dense rows store every slot.
     pub fn for_each_stored(&self, i: usize, mut f: impl FnMut(usize, f64)) {
         match &self.values {
-            Values::Sparse { offsets, indices, values } => {
+            Values::Sparse {
+                offsets,
+                indices,
+                values,
+            } => {
                 let range = offsets[i] as usize..offsets[i + 1] as usize;
                 if let Some(v64) = values.as_primitive_opt::<Float64Type>() {
                     for k in range {
@@ -317,13 +448,27 @@ impl<'a> VectorColumn<'a> {
             Values::F64(values, nulls) => {
                 for j in 0..self.width {
                     let k = i * self.width + j;
-                    f(j, if nulls.is_some_and(|n| n.is_null(k)) { f64::NAN } else { values[k] });
+                    f(
+                        j,
+                        if nulls.is_some_and(|n| n.is_null(k)) {
+                            f64::NAN
+                        } else {
+                            values[k]
+                        },
+                    );
                 }
             }
             Values::F32(values, nulls) => {
                 for j in 0..self.width {
                     let k = i * self.width + j;
-                    f(j, if nulls.is_some_and(|n| n.is_null(k)) { f64::NAN } else { f64::from(values[k]) });
+                    f(
+                        j,
+                        if nulls.is_some_and(|n| n.is_null(k)) {
+                            f64::NAN
+                        } else {
+                            f64::from(values[k])
+                        },
+                    );
                 }
             }
         }
@@ -370,22 +515,36 @@ fn blank(out: &mut [f64], nulls: Option<&arrow::buffer::NullBuffer>, start: usiz
 ///
 /// # Errors
 /// [`DataError::Format`] where the length is no multiple of the width.
-pub fn dense_vectors(values: Vec<f64>, width: usize, element: Element, nan_is_missing: bool, rows: usize) -> Result<ArrayRef> {
+pub fn dense_vectors(
+    values: Vec<f64>,
+    width: usize,
+    element: Element,
+    nan_is_missing: bool,
+    rows: usize,
+) -> Result<ArrayRef> {
     use arrow::array::PrimitiveArray;
     use arrow::buffer::NullBuffer;
     use arrow::datatypes::{DataType, Field};
     let nulls = (nan_is_missing && values.iter().any(|v| v.is_nan()))
         .then(|| NullBuffer::from(values.iter().map(|v| !v.is_nan()).collect::<Vec<bool>>()));
     let (ty, child): (DataType, ArrayRef) = match element {
-        Element::F64 => (DataType::Float64, Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls))),
+        Element::F64 => (
+            DataType::Float64,
+            Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls)),
+        ),
         Element::F32 => {
             let narrow: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-            (DataType::Float32, Arc::new(PrimitiveArray::<Float32Type>::new(narrow.into(), nulls)))
+            (
+                DataType::Float32,
+                Arc::new(PrimitiveArray::<Float32Type>::new(narrow.into(), nulls)),
+            )
         }
     };
     let size = i32::try_from(width).map_err(|e| DataError::format("vector width", e))?;
     let field = Arc::new(Field::new("item", ty, true));
-    Ok(Arc::new(FixedSizeListArray::try_new_with_length(field, size, child, None, rows)?))
+    Ok(Arc::new(FixedSizeListArray::try_new_with_length(
+        field, size, child, None, rows,
+    )?))
 }
 
 /// Builds a sparse `f64` vector column from `offsets` (`rows + 1`), slot indices (ascending in each row) and values.
@@ -396,18 +555,39 @@ pub fn sparse_vectors(offsets: Vec<i32>, indices: Vec<u32>, values: Vec<f64>) ->
     use arrow::array::{ListArray, PrimitiveArray};
     use arrow::buffer::{OffsetBuffer, ScalarBuffer};
     use arrow::datatypes::{DataType, Field};
-    if offsets.windows(2).any(|w| w[0] > w[1]) || offsets.first() != Some(&0) || offsets.last().map(|o| *o as usize) != Some(indices.len()) {
-        return Err(DataError::format("sparse vectors", "offsets do not match the indices"));
+    if offsets.windows(2).any(|w| w[0] > w[1])
+        || offsets.first() != Some(&0)
+        || offsets.last().map(|o| *o as usize) != Some(indices.len())
+    {
+        return Err(DataError::format(
+            "sparse vectors",
+            "offsets do not match the indices",
+        ));
     }
     let ends = OffsetBuffer::new(ScalarBuffer::from(offsets));
     let list = |ty: DataType, child: ArrayRef| -> Result<ArrayRef> {
-        Ok(Arc::new(ListArray::try_new(Arc::new(Field::new("item", ty, false)), ends.clone(), child, None)?))
+        Ok(Arc::new(ListArray::try_new(
+            Arc::new(Field::new("item", ty, false)),
+            ends.clone(),
+            child,
+            None,
+        )?))
     };
-    let slots = list(DataType::UInt32, Arc::new(PrimitiveArray::<UInt32Type>::new(indices.into(), None)))?;
-    let numbers = list(DataType::Float64, Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), None)))?;
+    let slots = list(
+        DataType::UInt32,
+        Arc::new(PrimitiveArray::<UInt32Type>::new(indices.into(), None)),
+    )?;
+    let numbers = list(
+        DataType::Float64,
+        Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), None)),
+    )?;
     let fields = vec![
         Field::new("indices", slots.data_type().clone(), false),
         Field::new("values", numbers.data_type().clone(), false),
     ];
-    Ok(Arc::new(StructArray::try_new(fields.into(), vec![slots, numbers], None)?))
+    Ok(Arc::new(StructArray::try_new(
+        fields.into(),
+        vec![slots, numbers],
+        None,
+    )?))
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -107,10 +106,21 @@ impl Classes {
     pub fn decode(&self, indices: &[usize]) -> arrow::array::ArrayRef {
         use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
         match self {
-            Self::Text(v) => Arc::new(StringArray::from_iter_values(indices.iter().map(|&i| v[i].as_str()))),
-            Self::Integer(v) => Arc::new(Int64Array::from_iter_values(indices.iter().map(|&i| v[i]))),
-            Self::Boolean(v) => Arc::new(indices.iter().map(|&i| Some(v[i])).collect::<BooleanArray>()),
-            Self::Float(v) => Arc::new(Float64Array::from_iter_values(indices.iter().map(|&i| v[i]))),
+            Self::Text(v) => Arc::new(StringArray::from_iter_values(
+                indices.iter().map(|&i| v[i].as_str()),
+            )),
+            Self::Integer(v) => {
+                Arc::new(Int64Array::from_iter_values(indices.iter().map(|&i| v[i])))
+            }
+            Self::Boolean(v) => Arc::new(
+                indices
+                    .iter()
+                    .map(|&i| Some(v[i]))
+                    .collect::<BooleanArray>(),
+            ),
+            Self::Float(v) => Arc::new(Float64Array::from_iter_values(
+                indices.iter().map(|&i| v[i]),
+            )),
         }
     }
 
@@ -120,14 +130,32 @@ impl Classes {
     /// No such column, or a type other than the classes'.
     pub fn encode(&self, batch: &Batch, column: &str) -> Result<Vec<Option<usize>>> {
         let found = &batch.schema().get(column)?.ty;
-        let is_number = |t: &ColumnType| matches!(t, ColumnType::Integer | ColumnType::Float | ColumnType::Boolean);
+        let is_number = |t: &ColumnType| {
+            matches!(
+                t,
+                ColumnType::Integer | ColumnType::Float | ColumnType::Boolean
+            )
+        };
         if *found != self.column_type() && !(is_number(found) && is_number(&self.column_type())) {
             let expected = format!("{} as in training", self.column_type());
-            return Err(SchemaError::Type { column: column.to_owned(), found: found.to_string(), expected }.into());
+            return Err(SchemaError::Type {
+                column: column.to_owned(),
+                found: found.to_string(),
+                expected,
+            }
+            .into());
         }
         if let Self::Text(names) = self {
-            let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
-            return Ok(batch.text(column)?.iter().map(|v| v.and_then(|v| index.get(v).copied())).collect());
+            let index: BTreeMap<&str, usize> = names
+                .iter()
+                .enumerate()
+                .map(|(i, n)| (n.as_str(), i))
+                .collect();
+            return Ok(batch
+                .text(column)?
+                .iter()
+                .map(|v| v.and_then(|v| index.get(v).copied()))
+                .collect());
         }
         let values: Vec<f64> = match self {
             Self::Integer(v) => v.iter().map(|x| *x as f64).collect(),
@@ -137,7 +165,11 @@ impl Classes {
         };
         let find = |x: f64| values.binary_search_by(|v| v.total_cmp(&x)).ok();
         // -0.0 and 0.0 are one label.
-        Ok(batch.numbers(column)?.iter().map(|v| v.and_then(|x| find(x + 0.0))).collect())
+        Ok(batch
+            .numbers(column)?
+            .iter()
+            .map(|v| v.and_then(|x| find(x + 0.0)))
+            .collect())
     }
 }
 
@@ -154,7 +186,10 @@ impl LabelValues {
     /// # Errors
     /// A null or non-finite label, or a type that is no label.
     pub fn of(batch: &Batch, column: &str) -> Result<Self> {
-        let mut values = Self { text: BTreeMap::new(), numbers: BTreeMap::new() };
+        let mut values = Self {
+            text: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+        };
         let missing = |i: usize| DataError::Value {
             column: column.to_owned(),
             row: batch.row_ids()[i],
@@ -174,7 +209,11 @@ impl LabelValues {
                 for (i, v) in batch.numbers(column)?.iter().enumerate() {
                     let v = v.ok_or_else(|| missing(i))? + 0.0;
                     if !v.is_finite() {
-                        return Err(DataError::NotFinite { column: column.to_owned(), row: batch.row_ids()[i], value: v });
+                        return Err(DataError::NotFinite {
+                            column: column.to_owned(),
+                            row: batch.row_ids()[i],
+                            value: v,
+                        });
                     }
                     values.numbers.entry(ordered(v)).or_insert((v, 0)).1 += 1;
                 }
@@ -214,7 +253,11 @@ impl LabelValues {
     /// Rows per class, in class order.
     #[must_use]
     pub fn counts(&self) -> Vec<u64> {
-        self.text.values().copied().chain(self.numbers.values().map(|(_, n)| *n)).collect()
+        self.text
+            .values()
+            .copied()
+            .chain(self.numbers.values().map(|(_, n)| *n))
+            .collect()
     }
 }
 
@@ -350,7 +393,9 @@ impl Block {
             Features::F32(x) => 4 * x.len(),
             Features::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
         };
-        features + 8 * self.n_rows() * (1 + usize::from(self.label.is_some()) + usize::from(self.weight.is_some()))
+        features
+            + 8 * self.n_rows()
+                * (1 + usize::from(self.label.is_some()) + usize::from(self.weight.is_some()))
     }
 }
 
@@ -411,8 +456,17 @@ impl BlockSpec {
             LabelSpec::Number(column) => Some(finite(batch, column)?),
             LabelSpec::Classes { column, classes } => Some(class_indices(batch, column, classes)?),
         };
-        let weight = self.weight.as_deref().map(|w| weights(batch, w)).transpose()?;
-        Ok(Block { features, label, weight, row_ids: batch.row_ids().clone() })
+        let weight = self
+            .weight
+            .as_deref()
+            .map(|w| weights(batch, w))
+            .transpose()?;
+        Ok(Block {
+            features,
+            label,
+            weight,
+            row_ids: batch.row_ids().clone(),
+        })
     }
 
     fn features(&self, batch: &Batch) -> Result<Features> {
@@ -420,18 +474,32 @@ impl BlockSpec {
         let vectors = batch.vector(&self.features)?;
         let (n, d) = (vectors.rows(), vectors.width());
         let refuse = |i: usize, j: usize, value: f64| {
-            let slot = column.slots.get(j).map_or_else(|| j.to_string(), |s| s.name.clone());
+            let slot = column
+                .slots
+                .get(j)
+                .map_or_else(|| j.to_string(), |s| s.name.clone());
             let column = format!("{}[{slot}]", self.features);
             let row = batch.row_ids()[i];
-            if value.is_nan() { DataError::Missing { column, row } } else { DataError::NotFinite { column, row, value } }
+            if value.is_nan() {
+                DataError::Missing { column, row }
+            } else {
+                DataError::NotFinite { column, row, value }
+            }
         };
         let bad = |v: f64| v.is_infinite() || (v.is_nan() && self.missing == MissingRule::Error);
         let (layout, element) = match &column.ty {
-            ColumnType::Vector { layout, element, .. } => (*layout, *element),
+            ColumnType::Vector {
+                layout, element, ..
+            } => (*layout, *element),
             _ => (Layout::Dense, Element::F64),
         };
         if layout == Layout::Sparse {
-            let mut csr = Csr { offsets: vec![0], indices: Vec::new(), values: Vec::new(), width: d };
+            let mut csr = Csr {
+                offsets: vec![0],
+                indices: Vec::new(),
+                values: Vec::new(),
+                width: d,
+            };
             let mut fault = None;
             for i in 0..n {
                 vectors.for_each_stored(i, |j, v| {
@@ -458,7 +526,9 @@ impl BlockSpec {
             }
             return Ok(Features::F32(shaped(n, d, flat)?));
         }
-        let flat = vectors.as_f64_slice().map_or_else(|| read_rows(&vectors), <[f64]>::to_vec);
+        let flat = vectors
+            .as_f64_slice()
+            .map_or_else(|| read_rows(&vectors), <[f64]>::to_vec);
         if let Some(k) = flat.iter().position(|v| bad(*v)) {
             return Err(refuse(k / d, k % d, flat[k]));
         }
@@ -495,9 +565,16 @@ fn finite(batch: &Batch, column: &str) -> Result<Vec<f64>> {
     let mut out = Vec::with_capacity(numbers.len());
     for (i, v) in numbers.iter().enumerate() {
         let row = batch.row_ids()[i];
-        let v = v.ok_or_else(|| DataError::Missing { column: column.to_owned(), row })?;
+        let v = v.ok_or_else(|| DataError::Missing {
+            column: column.to_owned(),
+            row,
+        })?;
         if !v.is_finite() {
-            return Err(DataError::NotFinite { column: column.to_owned(), row, value: v });
+            return Err(DataError::NotFinite {
+                column: column.to_owned(),
+                row,
+                value: v,
+            });
         }
         out.push(v);
     }
@@ -523,7 +600,8 @@ fn class_indices(batch: &Batch, column: &str, classes: &Classes) -> Result<Vec<f
         let index = index.ok_or_else(|| DataError::Value {
             column: column.to_owned(),
             row: batch.row_ids()[i],
-            message: "the label is missing or was not there when the classes were listed".to_owned(),
+            message: "the label is missing or was not there when the classes were listed"
+                .to_owned(),
         })?;
         out.push(index as f64);
     }
@@ -533,5 +611,9 @@ fn class_indices(batch: &Batch, column: &str, classes: &Classes) -> Result<Vec<f
 /// The features as a borrowed matrix, where they are dense `f64`.
 #[must_use]
 pub fn dense_view(features: &Features) -> Option<ArrayView2<'_, f64>> {
-    if let Features::F64(x) = features { Some(x.view()) } else { None }
+    if let Features::F64(x) = features {
+        Some(x.view())
+    } else {
+        None
+    }
 }

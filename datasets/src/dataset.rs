@@ -65,7 +65,12 @@ pub struct Dataset {
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let steps: Vec<&str> = self.chain.iter().map(|l| l.op.name()).collect();
-        write!(f, "Dataset({}, {steps:?}, {} partitions)", self.source.origin(), self.partitions)
+        write!(
+            f,
+            "Dataset({}, {steps:?}, {} partitions)",
+            self.source.origin(),
+            self.partitions
+        )
     }
 }
 
@@ -75,7 +80,13 @@ impl Dataset {
     pub fn new(source: Arc<dyn Source>) -> Self {
         let schema = source.schema().clone();
         let partitions = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { source, base: schema.clone(), chain: Vec::new(), schema, partitions }
+        Self {
+            source,
+            base: schema.clone(),
+            chain: Vec::new(),
+            schema,
+            partitions,
+        }
     }
 
     /// Rows that lie in memory, cut into blocks of [`BLOCK_ROWS`], with ids 0, 1, 2, ...
@@ -88,9 +99,13 @@ impl Dataset {
         let rows = arrays.first().map_or(0, |a| a.len());
         let ids: Arc<[u64]> = (0..rows as u64).map(|i| row_id(0, i)).collect();
         let whole = Batch::new(schema.clone(), arrays, ids)?;
-        let batches =
-            (0..rows).step_by(BLOCK_ROWS).map(|start| whole.slice(start, BLOCK_ROWS.min(rows - start))).collect();
-        Ok(Self::new(Arc::new(MemorySource::new("memory", schema, batches))))
+        let batches = (0..rows)
+            .step_by(BLOCK_ROWS)
+            .map(|start| whole.slice(start, BLOCK_ROWS.min(rows - start)))
+            .collect();
+        Ok(Self::new(Arc::new(MemorySource::new(
+            "memory", schema, batches,
+        ))))
     }
 
     /// Where the rows come from.
@@ -110,7 +125,9 @@ impl Dataset {
     /// # Errors
     /// A role names a column that is absent.
     pub fn with_roles(mut self, roles: Roles) -> Result<Self> {
-        let with = |schema: &Schema| -> Result<Arc<Schema>> { Ok(Arc::new(schema.clone().with_roles(roles.clone())?)) };
+        let with = |schema: &Schema| -> Result<Arc<Schema>> {
+            Ok(Arc::new(schema.clone().with_roles(roles.clone())?))
+        };
         if self.chain.is_empty() {
             self.base = with(&self.base)?;
         }
@@ -123,9 +140,14 @@ impl Dataset {
     /// # Errors
     /// The columns do not fit the step.
     pub fn with_op(&self, op: Arc<dyn RowOp>) -> Result<Self> {
-        let output = op.output_schema(&self.schema).map_err(|e| DataError::from(e).in_stage(op.name()))?;
+        let output = op
+            .output_schema(&self.schema)
+            .map_err(|e| DataError::from(e).in_stage(op.name()))?;
         let mut next = self.clone();
-        next.chain.push(Link { op, input: self.schema.clone() });
+        next.chain.push(Link {
+            op,
+            input: self.schema.clone(),
+        });
         next.schema = Arc::new(output);
         Ok(next)
     }
@@ -173,18 +195,32 @@ impl Dataset {
     pub fn read(&self, chunk: usize, columns: Option<&[String]>) -> Result<Batch> {
         let wanted: Vec<String> = match columns {
             Some(names) => names.to_vec(),
-            None => self.schema.columns().iter().map(|c| c.name.clone()).collect(),
+            None => self
+                .schema
+                .columns()
+                .iter()
+                .map(|c| c.name.clone())
+                .collect(),
         };
         let plan = self.plan(&wanted);
         let mut batch = self.source.read(chunk, &plan.source_columns)?;
-        let base = self.base.select(&names_at(&self.base, &plan.source_columns))?;
+        let base = self
+            .base
+            .select(&names_at(&self.base, &plan.source_columns))?;
         batch = batch.with_schema(Arc::new(base))?;
         for link in plan.links {
-            batch = link.op.apply(batch).map_err(|e| e.in_stage(link.op.name()))?;
+            batch = link
+                .op
+                .apply(batch)
+                .map_err(|e| e.in_stage(link.op.name()))?;
         }
         let batch = batch.select(&wanted)?;
         let declared = self.schema.select(&wanted)?;
-        if *batch.schema().as_ref() == declared { Ok(batch) } else { batch.with_schema(Arc::new(declared)) }
+        if *batch.schema().as_ref() == declared {
+            Ok(batch)
+        } else {
+            batch.with_schema(Arc::new(declared))
+        }
     }
 
     /// Which source columns and which steps are needed for the wanted columns, walking the chain backwards.
@@ -203,15 +239,23 @@ impl Dataset {
         }
         links.reverse();
         let columns = self.base.columns();
-        let source_columns = (0..columns.len()).filter(|&i| needed.contains(&columns[i].name)).collect();
-        Plan { source_columns, links }
+        let source_columns = (0..columns.len())
+            .filter(|&i| needed.contains(&columns[i].name))
+            .collect();
+        Plan {
+            source_columns,
+            links,
+        }
     }
 
     /// All batches in row order, one chunk at a time.
     ///
     /// # Errors
     /// A file is missing or damaged; each item may fail as [`Dataset::read`] does.
-    pub fn batches<'a>(&'a self, columns: Option<&'a [String]>) -> Result<impl Iterator<Item = Result<Batch>> + 'a> {
+    pub fn batches<'a>(
+        &'a self,
+        columns: Option<&'a [String]>,
+    ) -> Result<impl Iterator<Item = Result<Batch>> + 'a> {
         let n = self.chunks()?.len();
         Ok((0..n).map(move |i| self.read(i, columns)))
     }
@@ -258,14 +302,19 @@ struct Plan<'a> {
 }
 
 fn names_at(schema: &Schema, columns: &[usize]) -> Vec<String> {
-    columns.iter().map(|&i| schema.columns()[i].name.clone()).collect()
+    columns
+        .iter()
+        .map(|&i| schema.columns()[i].name.clone())
+        .collect()
 }
 
 /// Cuts `0..n` into `parts` contiguous runs whose lengths differ by at most one.
 #[must_use]
 pub fn spread(n: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.max(1);
-    (0..parts).map(|p| p * n / parts..(p + 1) * n / parts).collect()
+    (0..parts)
+        .map(|p| p * n / parts..(p + 1) * n / parts)
+        .collect()
 }
 
 #[cfg(test)]

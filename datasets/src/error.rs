@@ -38,7 +38,9 @@ pub enum DataError {
         message: String,
     },
     /// A value that must be finite is NaN or infinite.
-    #[error("column `{column}`, row {row}: {value} is not finite; impute it, or drop the row (`handle_invalid = \"skip\"`)")]
+    #[error(
+        "column `{column}`, row {row}: {value} is not finite; impute it, or drop the row (`handle_invalid = \"skip\"`)"
+    )]
     NotFinite {
         /// Column, or `column[slot name]` inside a vector.
         column: String,
@@ -48,7 +50,9 @@ pub enum DataError {
         value: f64,
     },
     /// A value that must be present is null.
-    #[error("column `{column}`, row {row}: the value is missing; add an `imputer` before this stage, or set its `handle_invalid`")]
+    #[error(
+        "column `{column}`, row {row}: the value is missing; add an `imputer` before this stage, or set its `handle_invalid`"
+    )]
     Missing {
         /// Column, or `column[slot name]` inside a vector.
         column: String,
@@ -109,23 +113,35 @@ impl DataError {
     pub fn in_stage(self, stage: &str) -> Self {
         match self {
             named @ (Self::InStage { .. } | Self::Cancelled) => named,
-            other => Self::InStage { stage: stage.to_owned(), source: Box::new(other) },
+            other => Self::InStage {
+                stage: stage.to_owned(),
+                source: Box::new(other),
+            },
         }
     }
 
     /// Wraps an I/O error with the path it happened on.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 
     /// Wraps a library's message with where it happened.
     pub fn format(context: impl Into<String>, error: impl std::fmt::Display) -> Self {
-        Self::Format { context: context.into(), message: error.to_string() }
+        Self::Format {
+            context: context.into(),
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<arrow::error::ArrowError> for DataError {
     fn from(error: arrow::error::ArrowError) -> Self {
-        Self::Format { context: "columnar data".to_owned(), message: error.to_string() }
+        Self::Format {
+            context: "columnar data".to_owned(),
+            message: error.to_string(),
+        }
     }
 }

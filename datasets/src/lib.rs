@@ -8,6 +8,7 @@ pub mod batch;
 pub mod block;
 mod dataset;
 mod error;
+mod options;
 pub mod random;
 pub mod schema;
 pub mod source;
@@ -16,7 +17,10 @@ pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
 pub use dataset::{Dataset, RowOp, spread};
 pub use error::DataError;
-pub use schema::{Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot};
+pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName};
+pub use schema::{
+    Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot,
+};
 pub use source::{BLOCK_ROWS, Chunk, Source, row_id};
 
 /// Result of the data layer.

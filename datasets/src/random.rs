@@ -13,7 +13,9 @@ impl Draw {
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a of the purpose, then mixed with the seed, so that near seeds share nothing.
-        let name = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let name = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+        });
         Self(mix(mix(seed) ^ name))
     }
 
@@ -122,7 +124,10 @@ mod tests {
     #[test]
     fn seeds_and_purposes_give_unlike_draws() {
         assert_ne!(Draw::new(1, "split").bits(0), Draw::new(2, "split").bits(0));
-        assert_ne!(Draw::new(1, "split").bits(0), Draw::new(1, "bootstrap").bits(0));
+        assert_ne!(
+            Draw::new(1, "split").bits(0),
+            Draw::new(1, "bootstrap").bits(0)
+        );
     }
 
     #[test]

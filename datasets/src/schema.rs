@@ -10,7 +10,9 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 /// Width of the numbers in a vector column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, Default,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Element {
     /// Four bytes a number; half the memory, seven digits.
@@ -61,7 +63,11 @@ impl ColumnType {
     /// A dense `f64` vector of `width` slots.
     #[must_use]
     pub fn dense(width: usize) -> Self {
-        Self::Vector { width: Some(width), element: Element::F64, layout: Layout::Dense }
+        Self::Vector {
+            width: Some(width),
+            element: Element::F64,
+            layout: Layout::Dense,
+        }
     }
 
     /// True for booleans, integers and floats: what a numeric stage takes as a number.
@@ -86,7 +92,11 @@ impl ColumnType {
             Self::Text => DataType::Utf8,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Vector { width, element, layout } => {
+            Self::Vector {
+                width,
+                element,
+                layout,
+            } => {
                 let number = match element {
                     Element::F32 => DataType::Float32,
                     Element::F64 => DataType::Float64,
@@ -119,9 +129,21 @@ impl std::fmt::Display for ColumnType {
             Self::Text => f.write_str("text"),
             Self::Date => f.write_str("date"),
             Self::Timestamp => f.write_str("timestamp"),
-            Self::Vector { width, element, layout } => {
-                let sparse = if *layout == Layout::Sparse { "sparse " } else { "" };
-                let number = if *element == Element::F32 { "f32" } else { "f64" };
+            Self::Vector {
+                width,
+                element,
+                layout,
+            } => {
+                let sparse = if *layout == Layout::Sparse {
+                    "sparse "
+                } else {
+                    ""
+                };
+                let number = if *element == Element::F32 {
+                    "f32"
+                } else {
+                    "f64"
+                };
                 match width {
                     Some(w) => write!(f, "{sparse}vector[{w}] of {number}"),
                     None => write!(f, "{sparse}vector[?] of {number}"),
@@ -162,7 +184,11 @@ impl Slot {
     /// A numeric slot named after its column.
     pub fn numeric(column: impl Into<String>) -> Self {
         let column = column.into();
-        Self { name: column.clone(), column, attribute: Attribute::Numeric }
+        Self {
+            name: column.clone(),
+            column,
+            attribute: Attribute::Numeric,
+        }
     }
 }
 
@@ -181,12 +207,22 @@ pub struct Column {
     /// The slots of a vector column; empty while the width is unknown, and for scalars.
     #[serde(default)]
     pub slots: Arc<[Slot]>,
+    /// The column of the source that a derived scalar column was made from; `None` where it is itself one.
+    #[serde(default)]
+    pub origin: Option<String>,
 }
 
 impl Column {
     /// A scalar column without further meaning.
     pub fn new(name: impl Into<String>, ty: ColumnType, nullable: bool) -> Self {
-        Self { name: name.into(), ty, nullable, attribute: Attribute::Numeric, slots: Arc::new([]) }
+        Self {
+            name: name.into(),
+            ty,
+            nullable,
+            attribute: Attribute::Numeric,
+            slots: Arc::new([]),
+            origin: None,
+        }
     }
 
     /// A dense `f64` vector column with the given slots.
@@ -197,12 +233,21 @@ impl Column {
             nullable: false,
             attribute: Attribute::Numeric,
             slots: slots.into(),
+            origin: None,
         }
     }
 
     /// A dense `f64` vector column whose width only fitting can tell.
     pub fn vector_of_unknown_width(name: impl Into<String>) -> Self {
-        Self::new(name, ColumnType::Vector { width: None, element: Element::F64, layout: Layout::Dense }, false)
+        Self::new(
+            name,
+            ColumnType::Vector {
+                width: None,
+                element: Element::F64,
+                layout: Layout::Dense,
+            },
+            false,
+        )
     }
 
     /// The same column with another meaning.
@@ -212,11 +257,28 @@ impl Column {
         self
     }
 
+    /// The same column, made from `origin`.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The column of the source that this one was made from; itself where it is one.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.origin.as_deref().unwrap_or(&self.name)
+    }
+
     /// The Arrow field of this column (name, type, nullability).
     #[must_use]
     pub fn to_arrow(&self) -> Field {
         // A null inside a vector sits in its child values, not in the list itself.
-        Field::new(&self.name, self.ty.to_arrow(), self.nullable || self.ty.is_vector())
+        Field::new(
+            &self.name,
+            self.ty.to_arrow(),
+            self.nullable || self.ty.is_vector(),
+        )
     }
 }
 
@@ -268,11 +330,16 @@ impl Schema {
         let mut errors = Vec::new();
         for (i, column) in columns.iter().enumerate() {
             if columns[..i].iter().any(|c| c.name == column.name) {
-                errors.push(SchemaError::Duplicate { column: column.name.clone() });
+                errors.push(SchemaError::Duplicate {
+                    column: column.name.clone(),
+                });
             }
         }
         SchemaErrors::check(errors)?;
-        Ok(Self { columns, roles: Roles::default() })
+        Ok(Self {
+            columns,
+            roles: Roles::default(),
+        })
     }
 
     /// The same columns with these roles.
@@ -281,7 +348,11 @@ impl Schema {
     /// [`SchemaError::Missing`] for each role whose column is absent.
     pub fn with_roles(mut self, roles: Roles) -> Result<Self, SchemaErrors> {
         let named = [&roles.label, &roles.weight, &roles.id, &roles.group];
-        let errors = named.into_iter().flatten().filter_map(|name| self.get(name).err()).collect();
+        let errors = named
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.get(name).err())
+            .collect();
         SchemaErrors::check(errors)?;
         self.roles = roles;
         Ok(self)
@@ -310,10 +381,13 @@ impl Schema {
     /// # Errors
     /// [`SchemaError::Missing`] with the nearest existing name.
     pub fn get(&self, name: &str) -> Result<&Column, SchemaError> {
-        self.columns.iter().find(|c| c.name == name).ok_or_else(|| SchemaError::Missing {
-            column: name.to_owned(),
-            nearest: nearest(name, self.columns.iter().map(|c| c.name.as_str())),
-        })
+        self.columns
+            .iter()
+            .find(|c| c.name == name)
+            .ok_or_else(|| SchemaError::Missing {
+                column: name.to_owned(),
+                nearest: nearest(name, self.columns.iter().map(|c| c.name.as_str())),
+            })
     }
 
     /// Appends a column, or replaces the one of the same name in place when `overwrite` is set.
@@ -324,7 +398,11 @@ impl Schema {
         match self.index_of(&column.name) {
             None => self.columns.push(column),
             Some(i) if overwrite => self.columns[i] = column,
-            Some(_) => return Err(SchemaError::Exists { column: column.name }),
+            Some(_) => {
+                return Err(SchemaError::Exists {
+                    column: column.name,
+                });
+            }
         }
         Ok(())
     }
@@ -334,10 +412,16 @@ impl Schema {
     /// # Errors
     /// [`SchemaError::Missing`] for each unknown name.
     pub fn select(&self, names: &[String]) -> Result<Self, SchemaErrors> {
-        let (columns, errors): (Vec<_>, Vec<_>) = names.iter().map(|n| self.get(n).cloned()).partition(Result::is_ok);
+        let (columns, errors): (Vec<_>, Vec<_>) = names
+            .iter()
+            .map(|n| self.get(n).cloned())
+            .partition(Result::is_ok);
         SchemaErrors::check(errors.into_iter().filter_map(Result::err).collect())?;
         let mut selected = Self::new(columns.into_iter().filter_map(Result::ok).collect())?;
-        let kept = |role: &Option<String>| role.clone().filter(|name| selected.index_of(name).is_some());
+        let kept = |role: &Option<String>| {
+            role.clone()
+                .filter(|name| selected.index_of(name).is_some())
+        };
         let roles = Roles {
             label: kept(&self.roles.label),
             weight: kept(&self.roles.weight),
@@ -351,7 +435,12 @@ impl Schema {
     /// The Arrow schema of these columns.
     #[must_use]
     pub fn to_arrow(&self) -> arrow::datatypes::SchemaRef {
-        Arc::new(arrow::datatypes::Schema::new(self.columns.iter().map(Column::to_arrow).collect::<Vec<_>>()))
+        Arc::new(arrow::datatypes::Schema::new(
+            self.columns
+                .iter()
+                .map(Column::to_arrow)
+                .collect::<Vec<_>>(),
+        ))
     }
 }
 
@@ -395,7 +484,10 @@ pub enum SchemaError {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|name| format!("; did you mean `{name}`?"))
+        .unwrap_or_default()
 }
 
 /// All the ways in which a schema does not fit, at once.
@@ -408,7 +500,11 @@ impl SchemaErrors {
     /// # Errors
     /// The list itself.
     pub fn check(errors: Vec<SchemaError>) -> Result<(), Self> {
-        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(errors))
+        }
     }
 }
 
@@ -452,7 +548,10 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 
 /// Number of single-character edits (Levenshtein 1966) between two names, ignoring case.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) = (
+        a.to_lowercase().chars().collect(),
+        b.to_lowercase().chars().collect(),
+    );
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -474,19 +573,26 @@ mod tests {
     fn a_misspelt_column_is_reported_with_the_nearest_name() {
         let schema = Schema::new(vec![Column::new("species", ColumnType::Text, false)]).unwrap();
         let error = schema.get("specis").unwrap_err();
-        assert_eq!(error.to_string(), "no column `specis`; did you mean `species`?");
+        assert_eq!(
+            error.to_string(),
+            "no column `specis`; did you mean `species`?"
+        );
     }
 
     #[test]
     fn a_name_unlike_all_others_gets_no_suggestion() {
         let schema = Schema::new(vec![Column::new("species", ColumnType::Text, false)]).unwrap();
-        assert_eq!(schema.get("weight").unwrap_err().to_string(), "no column `weight`");
+        assert_eq!(
+            schema.get("weight").unwrap_err().to_string(),
+            "no column `weight`"
+        );
     }
 
     #[test]
     fn every_duplicate_name_is_reported() {
         let column = |n: &str| Column::new(n, ColumnType::Float, false);
-        let errors = Schema::new(vec![column("a"), column("b"), column("a"), column("b")]).unwrap_err();
+        let errors =
+            Schema::new(vec![column("a"), column("b"), column("a"), column("b")]).unwrap_err();
         assert_eq!(errors.0.len(), 2);
     }
 }

@@ -64,9 +64,17 @@ impl MemorySource {
     pub fn new(origin: impl Into<String>, schema: Arc<Schema>, batches: Vec<Batch>) -> Self {
         let chunks = batches
             .iter()
-            .map(|b| Chunk { first_row: b.row_ids().first().copied().unwrap_or(0), rows: b.num_rows() })
+            .map(|b| Chunk {
+                first_row: b.row_ids().first().copied().unwrap_or(0),
+                rows: b.num_rows(),
+            })
             .collect();
-        Self { origin: origin.into(), schema, batches, chunks }
+        Self {
+            origin: origin.into(),
+            schema,
+            batches,
+            chunks,
+        }
     }
 }
 
@@ -84,7 +92,10 @@ impl Source for MemorySource {
     }
 
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
-        let batch = self.batches.get(chunk).ok_or_else(|| no_chunk(&self.origin, chunk))?;
+        let batch = self
+            .batches
+            .get(chunk)
+            .ok_or_else(|| no_chunk(&self.origin, chunk))?;
         project(batch, columns)
     }
 }
@@ -98,6 +109,9 @@ pub(crate) fn project(batch: &Batch, columns: &[usize]) -> Result<Batch> {
     if columns.len() == batch.columns().len() {
         return Ok(batch.clone());
     }
-    let names: Vec<String> = columns.iter().map(|&i| batch.schema().columns()[i].name.clone()).collect();
+    let names: Vec<String> = columns
+        .iter()
+        .map(|&i| batch.schema().columns()[i].name.clone())
+        .collect();
     batch.select(&names)
 }

@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Traits, parameters, pipelines, engines, configuration, model files and events of Emberline.
+//!
+//! Start at [`Pipeline`]; an author of stages starts at [`stage`] and [`engine`].
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod engine;
+mod error;
+pub mod evaluate;
+pub mod event;
+mod param;
+pub mod persist;
+mod pipeline;
+pub mod predictor;
+pub mod registry;
+pub mod row;
+mod run;
+pub mod stage;
+
+pub use emberline_datasets as datasets;
+pub use engine::{Engine, Local, Partial, Pinned, Round, Work};
+pub use error::{Error, Result};
+pub use evaluate::{Evaluator, EvaluatorColumns, EvaluatorEntry, LabelMetrics, Metrics};
+pub use event::{Event, EventLog, EventSink, NoEvents, Tee};
+pub use param::{ParamCheck, ParamError, ParamErrors, ParamSet};
+pub use persist::{Arrays, ModelError, SavedStage};
+pub use pipeline::{
+    FittedPipeline, PIPELINE, Pipeline, PipelineBuilder, PipelineModel, Scorer, StageReport,
+};
+pub use registry::{Component, Entry, Kind, Load, Registry};
+pub use run::{Cancel, Rounds, Run};
+pub use stage::{
+    AnyStage, ErasedEstimator, Estimator, FitReport, Fitted, Stage, StopReason, Transformer,
+};

@@ -1,0 +1,500 @@
+//! Pipelines: stages in order, fitted left to right.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use emberline_datasets::{Batch, DataError, Dataset, Schema, SchemaErrors};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::event::Event;
+use crate::param::{ParamCheck, ParamErrors, ParamSet};
+use crate::persist::{Arrays, ModelError, SavedStage};
+use crate::registry::{Component, Load, Registry};
+use crate::row::{Cell, RowLayout, RowStep};
+use crate::run::Run;
+use crate::stage::{AnyStage, Estimator, FitReport, Fitted, Stage, Transformer, apply};
+
+/// Stages in order. Itself an estimator, so pipelines nest.
+#[derive(Clone)]
+pub struct Pipeline {
+    stages: Vec<AnyStage>,
+}
+
+/// Collects stages; mistakes of all of them are reported at once.
+#[derive(Default)]
+pub struct PipelineBuilder {
+    stages: Vec<AnyStage>,
+    errors: ParamCheck,
+}
+
+impl Pipeline {
+    /// Begins an empty pipeline.
+    #[must_use]
+    pub fn builder() -> PipelineBuilder {
+        PipelineBuilder::default()
+    }
+
+    /// A pipeline of these stages.
+    #[must_use]
+    pub fn new(stages: Vec<AnyStage>) -> Self {
+        Self { stages }
+    }
+
+    /// The stages in order.
+    #[must_use]
+    pub fn stages(&self) -> &[AnyStage] {
+        &self.stages
+    }
+
+    /// The schema before the first stage and after each one. Reads no row.
+    ///
+    /// # Errors
+    /// The first stage that does not fit, with all its mistakes.
+    pub fn schemas(&self, input: &Schema) -> Result<Vec<Schema>> {
+        let mut schemas = vec![input.clone()];
+        for stage in &self.stages {
+            let stage = stage.stage();
+            let last = schemas.last().unwrap_or(input);
+            let next = stage
+                .output_schema(last)
+                .map_err(|e| crate::Error::from(e).in_stage(stage.name()))?;
+            schemas.push(next);
+        }
+        Ok(schemas)
+    }
+
+    /// Fits every stage in order; the report of each comes with the model.
+    ///
+    /// # Errors
+    /// The schema chain fails (before any row is read), or a stage does.
+    pub fn fit(&self, data: &Dataset, run: &Run) -> Result<FittedPipeline> {
+        self.schemas(data.schema())?;
+        let of = self.stages.len();
+        let mut fitted: Vec<Arc<dyn Transformer>> = Vec::with_capacity(of);
+        let mut reports = Vec::with_capacity(of);
+        let mut current = data.clone();
+        for (index, stage) in self.stages.iter().enumerate() {
+            run.cancel.check()?;
+            let name = stage.stage().name().to_owned();
+            let (model, report, seconds) =
+                fit_one(stage, &current, run, index, of).map_err(|e| e.in_stage(&name))?;
+            // The last stage's output is needed by nobody here: applying it lazily costs nothing.
+            current = apply(&current, model.clone())?;
+            fitted.push(model);
+            reports.push(StageReport {
+                stage: name,
+                params: stage.stage().params(),
+                seconds,
+                report,
+            });
+        }
+        Ok(FittedPipeline {
+            model: PipelineModel::new(fitted, data.schema().clone()),
+            stages: reports,
+        })
+    }
+}
+
+fn fit_one(
+    stage: &AnyStage,
+    data: &Dataset,
+    run: &Run,
+    index: usize,
+    of: usize,
+) -> Result<(Arc<dyn Transformer>, Option<FitReport>, f64)> {
+    let estimator = match stage {
+        AnyStage::Transformer(t) => {
+            let bound = t.bind(data.schema())?.unwrap_or_else(|| t.clone());
+            return Ok((bound, None, 0.0));
+        }
+        AnyStage::Estimator(e) => e,
+    };
+    let name = estimator.name().to_owned();
+    let run = run.in_stage(&name);
+    run.emit(&Event::StageStarted {
+        stage: name.clone(),
+        index,
+        of,
+    });
+    let started = Instant::now();
+    let Fitted { model, report } = estimator.fit_boxed(data, &run)?;
+    let seconds = started.elapsed().as_secs_f64();
+    for warning in &report.warnings {
+        run.emit(&Event::Warning {
+            stage: Some(name.clone()),
+            message: warning.clone(),
+        });
+    }
+    run.emit(&Event::StageFinished {
+        stage: name,
+        seconds,
+        rounds: report.rounds,
+        stop: report.stop.to_string(),
+    });
+    Ok((model, Some(report), seconds))
+}
+
+impl PipelineBuilder {
+    /// Adds a stage by its parameters.
+    #[must_use]
+    pub fn stage<P: ParamSet>(self, params: P) -> Self {
+        self.stage_of(params, &Registry::new())
+    }
+
+    /// Adds a stage that holds stages of `registry` by name (one-vs-rest).
+    #[must_use]
+    pub fn stage_of<P: ParamSet>(mut self, params: P, registry: &Registry) -> Self {
+        match P::Stage::build(params, registry) {
+            Ok(stage) => self.stages.push(stage.erase()),
+            Err(errors) => self.errors.nested(P::Stage::NAME, errors),
+        }
+        self
+    }
+
+    /// Adds a stage that is built already: a nested pipeline, a fitted model, a stage of one's own.
+    #[must_use]
+    pub fn push(mut self, stage: AnyStage) -> Self {
+        self.stages.push(stage);
+        self
+    }
+
+    /// The pipeline.
+    ///
+    /// # Errors
+    /// Every parameter of every stage that is out of range.
+    pub fn build(self) -> std::result::Result<Pipeline, ParamErrors> {
+        self.errors.finish()?;
+        Ok(Pipeline {
+            stages: self.stages,
+        })
+    }
+}
+
+/// How one stage of a pipeline was fitted.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct StageReport {
+    /// Stage name.
+    pub stage: String,
+    /// Effective parameters.
+    pub params: Value,
+    /// Wall time of the fit; 0 for transformers.
+    pub seconds: f64,
+    /// How it went; `None` for transformers.
+    pub report: Option<FitReport>,
+}
+
+/// A fitted pipeline, and how each stage went.
+pub struct FittedPipeline {
+    /// The model.
+    pub model: PipelineModel,
+    /// One report a stage, in order.
+    pub stages: Vec<StageReport>,
+}
+
+/// Fitted stages in order. Itself a transformer, so models nest.
+#[derive(Clone)]
+pub struct PipelineModel {
+    stages: Vec<Arc<dyn Transformer>>,
+    input: Arc<Schema>,
+}
+
+/// Registry name of a nested pipeline.
+pub const PIPELINE: &str = "pipeline";
+
+impl PipelineModel {
+    /// A model of these stages over rows of `input`.
+    #[must_use]
+    pub fn new(stages: Vec<Arc<dyn Transformer>>, input: Arc<Schema>) -> Self {
+        Self { stages, input }
+    }
+
+    /// The fitted stages.
+    #[must_use]
+    pub fn stages(&self) -> &[Arc<dyn Transformer>] {
+        &self.stages
+    }
+
+    /// The schema the model was trained on.
+    #[must_use]
+    pub fn input_schema(&self) -> &Arc<Schema> {
+        &self.input
+    }
+
+    /// Columns of the training data that prediction needs (the label is not one of them).
+    #[must_use]
+    pub fn required_columns(&self) -> Vec<String> {
+        let mut schema = (*self.input).clone();
+        let mut made = std::collections::BTreeSet::new();
+        let mut required = Vec::new();
+        for stage in &self.stages {
+            for name in stage.reads(&schema) {
+                if !made.contains(&name) && !required.contains(&name) {
+                    required.push(name);
+                }
+            }
+            made.extend(stage.writes(&schema));
+            schema = stage.output_schema(&schema).unwrap_or(schema);
+        }
+        required
+    }
+
+    /// Adds the model's columns to every batch as it is read: all stages in one pass.
+    ///
+    /// # Errors
+    /// The columns do not fit.
+    pub fn transform_dataset(&self, data: &Dataset) -> Result<Dataset> {
+        self.stages
+            .iter()
+            .try_fold(data.clone(), |data, stage| apply(&data, stage.clone()))
+    }
+
+    /// The compiled path for one record with the columns of `input` (a subset of the training columns will do, as long
+    /// as [`PipelineModel::required_columns`] are in it).
+    ///
+    /// # Errors
+    /// A stage does not fit.
+    pub fn scorer(&self, input: &Schema) -> Result<Scorer> {
+        let mut layout = RowLayout::new(input.clone());
+        let mut steps = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            steps.push(
+                stage
+                    .row_step(&mut layout)
+                    .map_err(|e| crate::Error::from(e).in_stage(stage.name()))?,
+            );
+        }
+        Ok(Scorer {
+            cells: vec![Cell::Null; layout.n_cells()],
+            steps,
+            layout,
+        })
+    }
+
+    /// Every stage as data, arrays scoped by position.
+    #[must_use]
+    pub fn save_stages(&self, arrays: &mut Arrays) -> Vec<SavedStage> {
+        let mut saved = Vec::with_capacity(self.stages.len());
+        for (i, stage) in self.stages.iter().enumerate() {
+            let mut own = Arrays::new();
+            let state = stage.save(&mut own);
+            arrays.nest(&i.to_string(), own);
+            saved.push(SavedStage {
+                stage: stage.name().to_owned(),
+                state,
+            });
+        }
+        saved
+    }
+
+    /// Reads the stages back.
+    ///
+    /// # Errors
+    /// A stage is unknown or makes no sense.
+    pub fn load_stages(
+        saved: &[SavedStage],
+        arrays: &Arrays,
+        input: Arc<Schema>,
+        registry: &Registry,
+    ) -> std::result::Result<Self, ModelError> {
+        let mut stages = Vec::with_capacity(saved.len());
+        for (i, stage) in saved.iter().enumerate() {
+            let own = arrays.scope(&i.to_string());
+            stages.push(if stage.stage == PIPELINE {
+                Arc::new(Self::load(&stage.state, &own, registry)?) as Arc<dyn Transformer>
+            } else {
+                registry.load(stage, &own)?
+            });
+        }
+        Ok(Self::new(stages, input))
+    }
+}
+
+impl Stage for Pipeline {
+    fn name(&self) -> &str {
+        PIPELINE
+    }
+
+    fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {
+        self.stages.iter().try_fold(input.clone(), |schema, stage| {
+            stage.stage().output_schema(&schema)
+        })
+    }
+
+    fn reads(&self, input: &Schema) -> Vec<String> {
+        input.columns().iter().map(|c| c.name.clone()).collect()
+    }
+
+    fn writes(&self, input: &Schema) -> Vec<String> {
+        written(self.stages.iter().map(AnyStage::stage), input)
+    }
+
+    fn params(&self) -> Value {
+        let stages: Vec<Value> = self
+            .stages
+            .iter()
+            .map(|s| json!({ "stage": s.stage().name(), "params": s.stage().params() }))
+            .collect();
+        Value::Array(stages)
+    }
+}
+
+fn written<'a>(stages: impl Iterator<Item = &'a dyn Stage>, input: &Schema) -> Vec<String> {
+    let mut schema = input.clone();
+    let mut names: Vec<String> = Vec::new();
+    for stage in stages {
+        for name in stage.writes(&schema) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        schema = stage.output_schema(&schema).unwrap_or(schema);
+    }
+    names
+}
+
+impl Estimator for Pipeline {
+    type Model = PipelineModel;
+
+    fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<PipelineModel>> {
+        let fitted = Self::fit(self, data, run)?;
+        let mut report = FitReport::default();
+        for stage in fitted.stages.into_iter().filter_map(|s| s.report) {
+            report.rows = report.rows.max(stage.rows);
+            report.rounds += stage.rounds;
+            report.warnings.extend(stage.warnings);
+        }
+        Ok(Fitted {
+            model: fitted.model,
+            report,
+        })
+    }
+}
+
+impl Stage for PipelineModel {
+    fn name(&self) -> &str {
+        PIPELINE
+    }
+
+    fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {
+        self.stages
+            .iter()
+            .try_fold(input.clone(), |schema, stage| stage.output_schema(&schema))
+    }
+
+    fn reads(&self, _: &Schema) -> Vec<String> {
+        self.required_columns()
+    }
+
+    fn writes(&self, input: &Schema) -> Vec<String> {
+        written(self.stages.iter().map(|s| &**s as &dyn Stage), input)
+    }
+
+    fn params(&self) -> Value {
+        Value::Array(
+            self.stages
+                .iter()
+                .map(|s| json!({ "stage": s.name(), "params": s.params() }))
+                .collect(),
+        )
+    }
+}
+
+impl Transformer for PipelineModel {
+    fn transform(&self, batch: Batch) -> std::result::Result<Batch, DataError> {
+        self.stages.iter().try_fold(batch, |batch, stage| {
+            stage.transform(batch).map_err(|e| e.in_stage(stage.name()))
+        })
+    }
+
+    fn drops_rows(&self) -> bool {
+        self.stages.iter().any(|s| s.drops_rows())
+    }
+
+    fn save(&self, arrays: &mut Arrays) -> Value {
+        let stages = self.save_stages(arrays);
+        json!({ "input": *self.input, "stages": stages })
+    }
+
+    fn row_step(
+        &self,
+        layout: &mut RowLayout,
+    ) -> std::result::Result<Box<dyn RowStep>, SchemaErrors> {
+        let steps = self
+            .stages
+            .iter()
+            .map(|s| s.row_step(layout))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Box::new(move |cells: &mut [Cell]| {
+            for step in &steps {
+                if !step.run(cells)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }))
+    }
+}
+
+impl Load for PipelineModel {
+    fn load(
+        state: &Value,
+        arrays: &Arrays,
+        registry: &Registry,
+    ) -> std::result::Result<Self, ModelError> {
+        #[derive(serde::Deserialize)]
+        struct Saved {
+            input: Schema,
+            stages: Vec<SavedStage>,
+        }
+        let saved: Saved = crate::persist::state(PIPELINE, state)?;
+        Self::load_stages(&saved.stages, arrays, Arc::new(saved.input), registry)
+    }
+}
+
+/// A model compiled for one record at a time: the record's cells are kept and reused.
+pub struct Scorer {
+    cells: Vec<Cell>,
+    steps: Vec<Box<dyn RowStep>>,
+    layout: RowLayout,
+}
+
+impl Scorer {
+    /// The cells of the input columns, in the order of the schema the scorer was compiled for. Fill them, then [`Scorer::score`].
+    pub fn input(&mut self) -> &mut [Cell] {
+        &mut self.cells
+    }
+
+    /// Runs every stage; false where a stage drops the record.
+    ///
+    /// # Errors
+    /// A stage refuses a value.
+    pub fn score(&mut self) -> std::result::Result<bool, DataError> {
+        for step in &self.steps {
+            if !step.run(&mut self.cells)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The position of a column's cell, to be looked up once.
+    ///
+    /// # Errors
+    /// No such column.
+    pub fn position(&self, column: &str) -> std::result::Result<usize, SchemaErrors> {
+        self.layout.cell(column)
+    }
+
+    /// The value at a position after [`Scorer::score`].
+    #[must_use]
+    pub fn cell(&self, position: usize) -> &Cell {
+        &self.cells[position]
+    }
+
+    /// Columns after all stages.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        self.layout.schema()
+    }
+}

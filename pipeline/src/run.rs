@@ -1,0 +1,220 @@
+//! What a run carries along: seed, engine, limits, events and the switch that stops it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use emberline_datasets::random::Draw;
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+
+use crate::engine::{Engine, Local, Pinned, Round, Work};
+use crate::event::{Event, EventSink, NoEvents};
+use crate::{Error, Result};
+
+/// The switch that stops a run; shared with signal handlers.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Stops the run at the next block.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run was stopped.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error once the run was stopped.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The context of one run.
+#[derive(Clone)]
+pub struct Run {
+    /// Seed of everything random in the run.
+    pub seed: u64,
+    /// Where rounds are computed.
+    pub engine: Arc<dyn Engine>,
+    /// Bytes of blocks and cached batches held in memory before they spill; `None` means no limit.
+    pub memory_limit: Option<u64>,
+    /// Who hears of progress.
+    pub events: Arc<dyn EventSink>,
+    /// The switch that stops the run.
+    pub cancel: Cancel,
+    stage: Arc<str>,
+}
+
+impl Default for Run {
+    /// Seed 0, all cores of this machine, no limit, no events.
+    fn default() -> Self {
+        Self::local(0, 0)
+    }
+}
+
+impl Run {
+    /// A run on this machine with `threads` threads (0: one a core).
+    #[must_use]
+    pub fn local(seed: u64, threads: usize) -> Self {
+        Self {
+            seed,
+            engine: Arc::new(Local::new(threads)),
+            memory_limit: None,
+            events: Arc::new(NoEvents),
+            cancel: Cancel::default(),
+            stage: "".into(),
+        }
+    }
+
+    /// The same run, telling `events` of its progress.
+    #[must_use]
+    pub fn with_events(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same run under a memory limit in bytes.
+    #[must_use]
+    pub fn with_memory_limit(mut self, bytes: Option<u64>) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// The same run inside the stage of that name; events and draws carry it.
+    #[must_use]
+    pub fn in_stage(&self, stage: &str) -> Self {
+        Self {
+            stage: stage.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Name of the stage being fitted.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// Draws for `purpose`, under the stage's own seed or else the run's.
+    #[must_use]
+    pub fn draw(&self, own_seed: Option<u64>, purpose: &str) -> Draw {
+        Draw::new(own_seed.unwrap_or(self.seed), purpose)
+    }
+
+    /// Tells of an event.
+    pub fn emit(&self, event: &Event) {
+        self.events.emit(event);
+    }
+
+    /// Tells the user something that stops nothing.
+    pub fn warn(&self, message: impl Into<String>) {
+        let message = message.into();
+        tracing::warn!(stage = &*self.stage, "{message}");
+        self.emit(&Event::Warning {
+            stage: Some(self.stage.to_string()),
+            message,
+        });
+    }
+
+    /// Materialises an estimator's columns as blocks, where the rounds will run.
+    ///
+    /// # Errors
+    /// The data do not fit `spec`, or cannot be read.
+    pub fn pin(&self, data: &Dataset, spec: &BlockSpec) -> Result<Pinned> {
+        spec.check(data.schema())?;
+        self.engine.pin(data, spec, self)
+    }
+
+    /// One round over pinned blocks: maps every block, merges along the canonical tree. `None` without rows.
+    ///
+    /// # Errors
+    /// A block refuses, the engine fails, or the run was stopped.
+    pub fn round<R: Round<Unit = Block>>(
+        &self,
+        data: &Pinned,
+        round: &R,
+    ) -> Result<Option<R::Partial>> {
+        crate::engine::downcast::<R>(self.engine.over_blocks(data, round, self)?)
+    }
+
+    /// One pass over the batches of a dataset, reading the named columns only. `None` without rows.
+    ///
+    /// # Errors
+    /// Reading fails, a batch refuses, the engine fails, or the run was stopped.
+    pub fn scan<R: Round<Unit = Batch>>(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        round: &R,
+    ) -> Result<Option<R::Partial>> {
+        crate::engine::downcast::<R>(self.engine.over_batches(data, columns, round, self)?)
+    }
+
+    /// Runs `n` independent pieces of work, each over all pinned blocks; results in index order.
+    ///
+    /// # Errors
+    /// A piece fails, or the run was stopped.
+    pub fn fan_out<W: Work>(&self, data: &Pinned, work: &W, n: usize) -> Result<Vec<W::Output>> {
+        let outputs = self.engine.fan_out(data, work, n, self)?;
+        outputs
+            .into_iter()
+            .map(|o| crate::engine::downcast_output::<W>(o))
+            .collect()
+    }
+}
+
+/// Times the rounds of a stage and tells of each.
+pub struct Rounds<'a> {
+    run: &'a Run,
+    max: Option<u64>,
+    rows: u64,
+    started: Instant,
+    done: u64,
+}
+
+impl<'a> Rounds<'a> {
+    /// Starts the clock for a stage that passes over `rows` rows at most `max` times.
+    #[must_use]
+    pub fn start(run: &'a Run, rows: u64, max: Option<u64>) -> Self {
+        Self {
+            run,
+            max,
+            rows,
+            started: Instant::now(),
+            done: 0,
+        }
+    }
+
+    /// Tells that one more round is done; `bytes` of partial results were merged.
+    pub fn finished(&mut self, loss: Option<f64>, bytes: u64) {
+        self.done += 1;
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let per_round = elapsed / self.done as f64;
+        self.run.emit(&Event::RoundFinished {
+            stage: self.run.stage().to_owned(),
+            round: self.done,
+            max_rounds: self.max,
+            loss,
+            rows_per_s: if per_round > 0.0 {
+                self.rows as f64 / per_round
+            } else {
+                0.0
+            },
+            bytes,
+            eta_s: self
+                .max
+                .map(|max| per_round * max.saturating_sub(self.done) as f64),
+        });
+    }
+}
