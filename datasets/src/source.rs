@@ -42,6 +42,17 @@ pub trait Source: Send + Sync + Debug {
     /// A file is missing or damaged.
     fn chunks(&self) -> Result<Arc<[Chunk]>>;
 
+    /// Rows, where they are known without reading any: lying in memory, stated by a footer. Bad rows count.
+    fn known_rows(&self) -> Option<u64> {
+        None
+    }
+
+    /// About how many rows there are, for planning: [`Source::known_rows`], else the bytes of the files over the bytes a
+    /// row took in the inference sample. `None` where nothing tells.
+    fn estimated_rows(&self) -> Option<u64> {
+        self.known_rows()
+    }
+
     /// Reads the named columns (in schema order) of one chunk.
     ///
     /// # Errors
@@ -89,6 +100,10 @@ impl Source for MemorySource {
 
     fn chunks(&self) -> Result<Arc<[Chunk]>> {
         Ok(self.chunks.clone())
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        Some(self.chunks.iter().map(|c| c.rows as u64).sum())
     }
 
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {

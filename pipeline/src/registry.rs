@@ -69,6 +69,7 @@ pub trait Load: Sized {
     fn load(state: &Value, arrays: &Arrays, registry: &Registry) -> Result<Self, ModelError>;
 }
 
+type ResolveFn = fn(&toml::Table) -> Result<toml::Table, ParamErrors>;
 type BuildFn = fn(&toml::Table, &Registry) -> Result<AnyStage, ParamErrors>;
 type LoadFn = fn(&Value, &Arrays, &Registry) -> Result<Arc<dyn Transformer>, ModelError>;
 
@@ -86,6 +87,7 @@ pub struct Entry {
     /// Its parameters at their defaults.
     pub defaults: fn() -> Value,
     build: BuildFn,
+    resolve: ResolveFn,
     load: LoadFn,
 }
 
@@ -103,7 +105,8 @@ impl Entry {
             kind: E::KIND,
             schema: param_schema::<E>,
             defaults: param_defaults::<E>,
-            build: |table, registry| Ok(E::build(read_params::<E>(table)?, registry)?.erase()),
+            build: |table, registry| Ok(build_all::<E>(table, registry)?.erase()),
+            resolve: resolve_params::<E>,
             load: |state, arrays, registry| Ok(Arc::new(E::Model::load(state, arrays, registry)?)),
         }
     }
@@ -120,7 +123,8 @@ impl Entry {
             kind: T::KIND,
             schema: param_schema::<T>,
             defaults: param_defaults::<T>,
-            build: |table, registry| Ok(T::build(read_params::<T>(table)?, registry)?.erase()),
+            build: |table, registry| Ok(build_all::<T>(table, registry)?.erase()),
+            resolve: resolve_params::<T>,
             load: |state, arrays, registry| Ok(Arc::new(T::load(state, arrays, registry)?)),
         }
     }
@@ -136,6 +140,15 @@ impl Entry {
     ) -> Result<AnyStage, ParamErrors> {
         (self.build)(params, registry)
     }
+
+    /// The parameters with every default written out, in one spelling: equal parameters give equal tables. Ranges are not
+    /// checked; a parameter without a value is left out.
+    ///
+    /// # Errors
+    /// Every key that is unknown or mistyped.
+    pub fn resolve(&self, params: &toml::Table) -> Result<toml::Table, ParamErrors> {
+        (self.resolve)(params)
+    }
 }
 
 fn param_schema<C: Component>() -> Value {
@@ -146,25 +159,75 @@ fn param_defaults<C: Component>() -> Value {
     serde_json::to_value(C::Params::default()).unwrap_or(Value::Null)
 }
 
+/// Parameters that could be read, and what is wrong with the others.
+struct Reading<P> {
+    /// The readable keys, the rest at their defaults.
+    params: Result<P, ParamError>,
+    /// Keys of `params` that the table gave.
+    given: Vec<String>,
+    errors: Vec<ParamError>,
+}
+
 /// Reads parameters key by key, so that every bad key is reported and not the first alone.
-fn read_params<C: Component>(table: &toml::Table) -> Result<C::Params, ParamErrors> {
+fn read_params<C: Component>(table: &toml::Table) -> Reading<C::Params> {
     let mut errors = Vec::new();
+    let mut good = toml::Table::new();
     for (key, value) in table {
         let single = toml::Table::from_iter([(key.clone(), value.clone())]);
-        if let Err(e) = C::Params::deserialize(toml::Value::Table(single)) {
-            errors.push(ParamError {
+        match C::Params::deserialize(toml::Value::Table(single)) {
+            Ok(_) => {
+                good.insert(key.clone(), value.clone());
+            }
+            Err(e) => errors.push(ParamError {
                 name: key.clone(),
                 message: explain::<C>(key, value, &e),
-            });
+            }),
         }
     }
-    if !errors.is_empty() {
-        return Err(ParamErrors(errors));
+    let given = good.keys().cloned().collect();
+    let params = C::Params::deserialize(toml::Value::Table(good)).map_err(|e| ParamError {
+        name: C::NAME.to_owned(),
+        message: e.message().to_owned(),
+    });
+    Reading {
+        params,
+        given,
+        errors,
     }
-    C::Params::deserialize(toml::Value::Table(table.clone())).map_err(|e| {
+}
+
+/// Builds the stage, or tells of every key that cannot be read and of every readable one that is out of range.
+fn build_all<C: Component>(table: &toml::Table, registry: &Registry) -> Result<C, ParamErrors> {
+    let Reading {
+        params,
+        given,
+        mut errors,
+    } = read_params::<C>(table);
+    match params.map(|params| C::build(params, registry)) {
+        Ok(Ok(stage)) if errors.is_empty() => return Ok(stage),
+        Ok(Ok(_)) => {}
+        Ok(Err(more)) if errors.is_empty() => return Err(more),
+        // A parameter whose key could not be read stands at its default here: what its range check says means nothing.
+        Ok(Err(more)) => errors.extend(more.0.into_iter().filter(|e| {
+            let key = e.name.split(['.', '[']).next().unwrap_or(&e.name);
+            given.iter().any(|g| g == key)
+        })),
+        Err(error) if errors.is_empty() => errors.push(error),
+        Err(_) => {}
+    }
+    Err(ParamErrors(errors))
+}
+
+fn resolve_params<C: Component>(table: &toml::Table) -> Result<toml::Table, ParamErrors> {
+    let reading = read_params::<C>(table);
+    if !reading.errors.is_empty() {
+        return Err(ParamErrors(reading.errors));
+    }
+    let params = reading.params.map_err(|e| ParamErrors(vec![e]))?;
+    toml::Table::try_from(&params).map_err(|e| {
         ParamErrors(vec![ParamError {
             name: C::NAME.to_owned(),
-            message: e.message().to_owned(),
+            message: format!("cannot be written as TOML: {e}"),
         }])
     })
 }
