@@ -8,6 +8,7 @@ pub mod batch;
 pub mod block;
 mod dataset;
 mod error;
+pub mod numeric;
 mod options;
 pub mod random;
 pub mod schema;
@@ -17,6 +18,7 @@ pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
 pub use dataset::{Dataset, RowOp, spread};
 pub use error::DataError;
+pub use numeric::Moments;
 pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName};
 pub use schema::{
     Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot,

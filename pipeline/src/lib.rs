@@ -18,7 +18,7 @@ mod run;
 pub mod stage;
 
 pub use emberline_datasets as datasets;
-pub use engine::{Engine, Local, Partial, Pinned, Round, Work};
+pub use engine::{BlockSource, Engine, Local, Partial, Pinned, Round, Work};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluator, EvaluatorColumns, EvaluatorEntry, LabelMetrics, Metrics};
 pub use event::{Event, EventLog, EventSink, NoEvents, Tee};

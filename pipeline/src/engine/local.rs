@@ -1,0 +1,246 @@
+//! The engine of one machine.
+
+use std::sync::Arc;
+
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot};
+use rayon::prelude::*;
+
+use super::round::{Boxed, ErasedRound, ErasedWork};
+use super::{Engine, Pinned};
+use crate::run::Run;
+use crate::{Error, Result};
+
+/// The engine of one machine: a thread pool.
+pub struct Local {
+    pool: std::result::Result<rayon::ThreadPool, String>,
+    threads: usize,
+}
+
+impl Local {
+    /// `threads` threads; 0 means one a core.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("emberline-{i}"))
+            .build()
+            .map_err(|e| format!("cannot start {threads} threads: {e}"));
+        let threads = pool
+            .as_ref()
+            .map_or(threads, rayon::ThreadPool::current_num_threads);
+        Self { pool, threads }
+    }
+
+    fn install<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        match &self.pool {
+            Ok(pool) => pool.install(f),
+            Err(message) => Err(Error::Engine(message.clone())),
+        }
+    }
+}
+
+impl Engine for Local {
+    fn describe(&self) -> String {
+        format!(
+            "local, {} thread{}",
+            self.threads,
+            if self.threads == 1 { "" } else { "s" }
+        )
+    }
+
+    fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned> {
+        let columns = spec.columns();
+        let n = data.chunks()?.len();
+        let read = |i: usize| -> Result<(Option<Block>, Arc<[Slot]>)> {
+            run.cancel.check()?;
+            let batch = data.read(i, Some(&columns))?;
+            let slots = batch
+                .schema()
+                .get(&spec.features)
+                .map(|c| c.slots.clone())
+                .unwrap_or_else(|_| Arc::new([]));
+            if batch.num_rows() == 0 {
+                Ok((None, slots))
+            } else {
+                Ok((Some(spec.block(&batch)?), slots))
+            }
+        };
+        let parts = self.install(|| {
+            (0..n)
+                .into_par_iter()
+                .map(read)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let slots = parts
+            .first()
+            .map_or_else(|| Arc::new([]) as Arc<[Slot]>, |(_, s)| s.clone());
+        let blocks: Vec<Arc<Block>> = parts
+            .into_iter()
+            .filter_map(|(b, _)| b.map(Arc::new))
+            .collect();
+        let width = blocks.first().map_or(slots.len(), |b| b.n_features());
+        let slots = if slots.len() == width {
+            slots
+        } else {
+            unnamed_slots(&spec.features, width)
+        };
+        Ok(Pinned::new(blocks, slots))
+    }
+
+    fn over_blocks(
+        &self,
+        data: &Pinned,
+        round: &dyn ErasedRound<Block>,
+        run: &Run,
+    ) -> Result<Option<Boxed>> {
+        self.install(|| {
+            reduce(
+                data.n_blocks(),
+                &|i| {
+                    run.cancel.check()?;
+                    data.map_block(i, round).map(Some)
+                },
+                &|a, b| round.merge_erased(a, b),
+            )
+        })
+    }
+
+    fn over_batches(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        round: &dyn ErasedRound<Batch>,
+        run: &Run,
+    ) -> Result<Option<Boxed>> {
+        let n = data.chunks()?.len();
+        self.install(|| {
+            reduce(
+                n,
+                &|i| {
+                    run.cancel.check()?;
+                    let batch = data.read(i, Some(columns))?;
+                    if batch.num_rows() == 0 {
+                        return Ok(None);
+                    }
+                    round.map_erased(&batch, &mut None).map(Some)
+                },
+                &|a, b| round.merge_erased(a, b),
+            )
+        })
+    }
+
+    fn fan_out(
+        &self,
+        data: &Pinned,
+        work: &dyn ErasedWork,
+        n: usize,
+        run: &Run,
+    ) -> Result<Vec<Boxed>> {
+        self.install(|| {
+            let shared = work.gather_erased(data)?;
+            let outputs: Vec<Result<Boxed>> = (0..n)
+                .into_par_iter()
+                .map(|i| {
+                    run.cancel.check()?;
+                    work.run_erased(i as u64, &*shared)
+                })
+                .collect();
+            outputs.into_iter().collect()
+        })
+    }
+}
+
+/// Slots of a vector column that came without a description.
+fn unnamed_slots(column: &str, width: usize) -> Arc<[Slot]> {
+    (0..width)
+        .map(|j| Slot {
+            name: format!("{column}[{j}]"),
+            column: column.to_owned(),
+            attribute: emberline_datasets::Attribute::Numeric,
+        })
+        .collect()
+}
+
+/// Maps `0..n` and merges along the canonical tree. Of several errors, that of the lowest index is returned.
+fn reduce<T: Send>(
+    n: usize,
+    map: &(impl Fn(usize) -> Result<Option<T>> + Sync),
+    merge: &(impl Fn(T, T) -> T + Sync),
+) -> Result<Option<T>> {
+    fn node<T: Send>(
+        start: usize,
+        size: usize,
+        n: usize,
+        map: &(impl Fn(usize) -> Result<Option<T>> + Sync),
+        merge: &(impl Fn(T, T) -> T + Sync),
+    ) -> Result<Option<T>> {
+        if start >= n {
+            return Ok(None);
+        }
+        if size <= 1 {
+            return map(start);
+        }
+        let half = size / 2;
+        let (left, right) = rayon::join(
+            || node(start, half, n, map, merge),
+            || node(start + half, half, n, map, merge),
+        );
+        Ok(match (left?, right?) {
+            (Some(a), Some(b)) => Some(merge(a, b)),
+            (one, None) | (None, one) => one,
+        })
+    }
+    node(0, n.next_power_of_two(), n, map, merge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_sums_does_not_depend_on_threads() {
+        let values: Vec<f64> = (0..1_000).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
+        let sum = |threads| {
+            Local::new(threads)
+                .install(|| reduce(values.len(), &|i| Ok(Some(values[i])), &|a, b| a + b))
+                .unwrap()
+                .unwrap()
+        };
+        assert_eq!(sum(1).to_bits(), sum(2).to_bits());
+        assert_eq!(sum(1).to_bits(), sum(4).to_bits());
+    }
+
+    #[test]
+    fn merging_keeps_block_order() {
+        let order = Local::new(4).install(|| {
+            reduce(37, &|i| Ok((i % 3 != 0).then(|| vec![i])), &|mut a, b| {
+                a.extend(b);
+                a
+            })
+        });
+        assert_eq!(
+            order.unwrap().unwrap(),
+            (0..37).filter(|i| i % 3 != 0).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn the_error_of_the_first_block_wins() {
+        let failed = Local::new(2).install(|| {
+            reduce::<()>(
+                8,
+                &|i| {
+                    if i >= 2 {
+                        Err(Error::Usage(format!("block {i}")))
+                    } else {
+                        Ok(None)
+                    }
+                },
+                &|(), ()| (),
+            )
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "block 2");
+    }
+}

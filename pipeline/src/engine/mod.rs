@@ -1,0 +1,70 @@
+//! The training loop: rounds over blocks, and the engines that run them.
+//!
+//! A round broadcasts a small state, maps every block to a partial, merges the partials, and the driver takes a step. An
+//! algorithm states its [`Round`] once and knows nothing of threads, processes or networks.
+//!
+//! **Equal to the bit.** Partials are merged along one canonical binary tree over block numbers: the node `(level, i)` covers
+//! blocks `i * 2^level .. (i + 1) * 2^level` and merges its left child with its right one. The tree depends on the number
+//! of blocks alone, so plain floating addition gives the same bits for any number of threads and partitions, and
+//! rounding errors grow with the logarithm of the row count. A remote engine gets the same bits by sending, per
+//! partition, the partials of the maximal whole subtrees inside it.
+mod local;
+mod pinned;
+mod round;
+
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+
+use crate::Result;
+use crate::run::Run;
+
+pub use local::Local;
+pub use pinned::Pinned;
+pub use round::{BlockSource, Boxed, ErasedRound, ErasedWork, Partial, Round, Work};
+pub(crate) use round::{downcast, downcast_output};
+
+/// Where rounds are computed.
+pub trait Engine: Send + Sync {
+    /// Kind and size, for people: `local, 2 threads`.
+    fn describe(&self) -> String;
+
+    /// Materialises blocks; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
+    ///
+    /// # Errors
+    /// The data cannot be read or do not fit `spec`.
+    fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned>;
+
+    /// One round over pinned blocks.
+    ///
+    /// # Errors
+    /// A block refuses, or the run was stopped.
+    fn over_blocks(
+        &self,
+        data: &Pinned,
+        round: &dyn ErasedRound<Block>,
+        run: &Run,
+    ) -> Result<Option<Boxed>>;
+
+    /// One pass over the batches of a dataset.
+    ///
+    /// # Errors
+    /// Reading fails, a batch refuses, or the run was stopped.
+    fn over_batches(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        round: &dyn ErasedRound<Batch>,
+        run: &Run,
+    ) -> Result<Option<Boxed>>;
+
+    /// `n` independent pieces of work over all blocks, results in index order.
+    ///
+    /// # Errors
+    /// A piece fails, or the run was stopped.
+    fn fan_out(
+        &self,
+        data: &Pinned,
+        work: &dyn ErasedWork,
+        n: usize,
+        run: &Run,
+    ) -> Result<Vec<Boxed>>;
+}
