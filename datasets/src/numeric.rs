@@ -181,10 +181,25 @@ mod tests {
         // Certified values and tolerances: NIST StRD univariate summary; the deviation of NumAcc3 and 4 is limited by the
         // representation of the inputs (0.1 beside 1e6 and 1e7), which alone costs 1e-9 and 1e-8.
         let cases = [
-            (vec![10_000_001.0, 10_000_003.0, 10_000_002.0], 10_000_002.0, 1.0, 1e-15),
+            (
+                vec![10_000_001.0, 10_000_003.0, 10_000_002.0],
+                10_000_002.0,
+                1.0,
+                1e-15,
+            ),
             (num_acc(1.2, 1.1, 1.3), 1.2, 0.1, 1e-12),
-            (num_acc(1_000_000.2, 1_000_000.1, 1_000_000.3), 1_000_000.2, 0.1, 1e-8),
-            (num_acc(10_000_000.2, 10_000_000.1, 10_000_000.3), 10_000_000.2, 0.1, 1e-7),
+            (
+                num_acc(1_000_000.2, 1_000_000.1, 1_000_000.3),
+                1_000_000.2,
+                0.1,
+                1e-8,
+            ),
+            (
+                num_acc(10_000_000.2, 10_000_000.1, 10_000_000.3),
+                10_000_000.2,
+                0.1,
+                1e-7,
+            ),
         ];
         for (values, mean, sd, tolerance) in cases {
             for parts in [1, 2, 7, 64] {
