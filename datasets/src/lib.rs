@@ -8,11 +8,14 @@ pub mod batch;
 pub mod block;
 mod dataset;
 mod error;
+mod keys;
 pub mod numeric;
 mod options;
+mod parallel;
 pub mod random;
 pub mod schema;
 pub mod source;
+mod split;
 
 pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
@@ -20,10 +23,12 @@ pub use dataset::{Dataset, RowOp, spread};
 pub use error::DataError;
 pub use numeric::Moments;
 pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName};
+pub use parallel::map_in_order;
 pub use schema::{
     Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot,
 };
 pub use source::{BLOCK_ROWS, Chunk, Source, row_id};
+pub use split::{Folds, HeldOut, Split};
 
 /// Result of the data layer.
 pub type Result<T> = std::result::Result<T, DataError>;
