@@ -301,12 +301,16 @@ impl Batch {
         )?)
     }
 
-    /// Bytes the columns hold in memory, about.
+    /// Bytes the columns hold in memory, about; a slice counts for its own rows.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.columns
             .iter()
-            .map(|c| c.get_array_memory_size())
+            .map(|c| {
+                let data = c.to_data();
+                data.get_slice_memory_size()
+                    .unwrap_or_else(|_| data.get_array_memory_size())
+            })
             .sum::<usize>()
             + 8 * self.row_ids.len()
     }
@@ -353,9 +357,7 @@ impl<'a> VectorColumn<'a> {
             Layout::Dense => {
                 let list: &FixedSizeListArray = array.as_fixed_size_list_opt()?;
                 let width = list.value_length() as usize;
-                // A sliced list shares its child; the offset counts in rows.
-                let (start, end) = (list.offset() * width, (list.offset() + list.len()) * width);
-                let _ = (start, end);
+                // Slicing a list slices its child, so row 0 starts at 0.
                 let child = list.values();
                 let nulls = child.nulls().filter(|n| n.null_count() > 0);
                 let values = match element {

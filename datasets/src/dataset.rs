@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 
 use crate::batch::Batch;
+use crate::parallel::fold_in_order;
 use crate::schema::{Column, Roles, Schema, SchemaErrors};
 use crate::source::{BLOCK_ROWS, Chunk, MemorySource, Source, row_id};
 use crate::{DataError, Result};
@@ -180,12 +181,30 @@ impl Dataset {
         self.source.chunks()
     }
 
-    /// The run of chunks that each partition holds: contiguous, in order, as even as whole chunks allow.
+    /// The run of chunks that each partition holds: contiguous, in order, as even as whole chunks allow. Rows that were
+    /// brought together by a partitioner stay together: a partition is then a run of whole buckets, even in rows.
     ///
     /// # Errors
     /// A file is missing or damaged.
     pub fn partitions(&self) -> Result<Vec<Range<usize>>> {
-        Ok(spread(self.chunks()?.len(), self.partitions))
+        let chunks = self.chunks()?;
+        Ok(match self.source.cuts() {
+            None => spread(chunks.len(), self.partitions),
+            Some(cuts) => spread_buckets(&chunks, &cuts, self.partitions),
+        })
+    }
+
+    /// Rows of each partition after all steps; reads what [`Dataset::count`] reads.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn partition_rows(&self) -> Result<Vec<u64>> {
+        let rows = self.chunk_rows()?;
+        Ok(self
+            .partitions()?
+            .into_iter()
+            .map(|chunks| rows[chunks].iter().sum())
+            .collect())
     }
 
     /// Reads one chunk: the columns named, or all, after all steps. Steps that serve no wanted column are left out.
@@ -265,15 +284,18 @@ impl Dataset {
     /// # Errors
     /// Reading fails.
     pub fn count(&self) -> Result<u64> {
+        Ok(self.chunk_rows()?.iter().sum())
+    }
+
+    /// Rows of each chunk after all steps.
+    fn chunk_rows(&self) -> Result<Vec<u64>> {
+        let chunks = self.chunks()?;
         if !self.chain.iter().any(|l| l.op.drops_rows()) {
-            return Ok(self.chunks()?.iter().map(|c| c.rows as u64).sum());
+            return Ok(chunks.iter().map(|c| c.rows as u64).collect());
         }
         let none: [String; 0] = [];
-        let mut rows = 0;
-        for batch in self.batches(Some(&none))? {
-            rows += batch?.num_rows() as u64;
-        }
-        Ok(rows)
+        let rows = |i: usize| Ok(self.read(i, Some(&none))?.num_rows() as u64);
+        fold_in_order(chunks.len(), rows, Vec::new(), Vec::push)
     }
 
     /// The first `n` rows.
@@ -305,6 +327,27 @@ fn names_at(schema: &Schema, columns: &[usize]) -> Vec<String> {
     columns
         .iter()
         .map(|&i| schema.columns()[i].name.clone())
+        .collect()
+}
+
+/// Deals whole buckets, which start at the chunks `cuts`, to `parts` runs: a bucket goes where the middle of its rows falls.
+fn spread_buckets(chunks: &[Chunk], cuts: &[usize], parts: usize) -> Vec<Range<usize>> {
+    let total: u128 = chunks.iter().map(|c| c.rows as u128).sum();
+    let (mut ends, mut before) = (vec![0; parts], 0_u128);
+    for (i, &start) in cuts.iter().enumerate() {
+        let end = cuts.get(i + 1).copied().unwrap_or(chunks.len());
+        let rows: u128 = chunks[start..end].iter().map(|c| c.rows as u128).sum();
+        let part = (2 * before + rows) * parts as u128 / (2 * total).max(1);
+        ends[(part as usize).min(parts - 1)] = end;
+        before += rows;
+    }
+    let mut start = 0;
+    ends.into_iter()
+        .map(|end| {
+            let run = start..end.max(start);
+            start = run.end;
+            run
+        })
         .collect()
 }
 

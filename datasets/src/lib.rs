@@ -6,16 +6,20 @@
 
 pub mod batch;
 pub mod block;
+mod cache;
 mod dataset;
 mod error;
 mod keys;
 pub mod numeric;
 mod options;
 mod parallel;
+mod partition;
 pub mod random;
 pub mod schema;
 pub mod source;
+pub mod spill;
 mod split;
+mod store;
 
 pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};

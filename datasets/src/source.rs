@@ -53,6 +53,12 @@ pub trait Source: Send + Sync + Debug {
         self.known_rows()
     }
 
+    /// The chunks at which buckets start, ascending from 0, where rows were brought together by a partitioner: partitions
+    /// are then runs of whole buckets. `None` (the default): any run of chunks will do.
+    fn cuts(&self) -> Option<Arc<[usize]>> {
+        None
+    }
+
     /// Reads the named columns (in schema order) of one chunk.
     ///
     /// # Errors

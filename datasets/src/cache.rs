@@ -1,0 +1,161 @@
+//! Reading a dataset once.
+
+use std::sync::Arc;
+
+use crate::dataset::Dataset;
+use crate::parallel::map_in_order;
+use crate::store::StoreBuilder;
+use crate::{DataError, Result};
+
+impl Dataset {
+    /// Reads all rows once, through all steps, and keeps them: in memory up to `memory_limit` bytes (`None`: all), the
+    /// others in a temporary file that is gone when the last clone of the result is dropped.
+    ///
+    /// Chunks, row ids and partitions stay as they are, so results made from the cache are the same to the bit.
+    ///
+    /// - cost: one parallel pass; a spilled chunk is read back from disk at each use
+    ///
+    /// # Errors
+    /// Reading fails, a step refuses a value, or the temporary file cannot be written.
+    pub fn cache(&self, memory_limit: Option<u64>) -> Result<Self> {
+        let chunks = self.chunks()?;
+        let mut store = StoreBuilder::new(self.schema().clone(), memory_limit);
+        map_in_order::<_, DataError>(
+            chunks.len(),
+            |i| Ok((self.read(i, None)?, chunks[i].first_row)),
+            |(batch, first_row)| store.push(batch, first_row),
+        )?;
+        let source = store.finish(self.source().origin(), self.source().cuts());
+        Ok(Self::new(Arc::new(source)).repartition(self.n_partitions()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    };
+
+    use super::*;
+    use crate::batch::{dense_vectors, sparse_vectors};
+    use crate::schema::{Column, ColumnType, Element, Layout, Roles};
+    use crate::{Batch, Split};
+
+    const ROWS: usize = 20_000;
+
+    /// A column of every kind, with nulls and a NaN.
+    fn table() -> Dataset {
+        let vector = |width, layout| {
+            Column::new(
+                format!("{layout:?}"),
+                ColumnType::Vector {
+                    width: Some(width),
+                    element: Element::F64,
+                    layout,
+                },
+                true,
+            )
+        };
+        let dense = (0..2 * ROWS).map(|i| if i % 7 == 0 { f64::NAN } else { i as f64 });
+        let dense = dense_vectors(dense.collect(), 2, Element::F64, true, ROWS).unwrap();
+        let sparse = sparse_vectors(
+            (0..=ROWS as i32).collect(),
+            vec![3; ROWS],
+            (0..ROWS).map(|i| i as f64).collect(),
+        );
+        let column = |name: &str, ty| Column::new(name, ty, true);
+        let some = |i: usize| i % 5 != 0;
+        let scalar: Vec<(Column, ArrayRef)> = vec![
+            (
+                column("f", ColumnType::Float),
+                Arc::new(Float64Array::from_iter(
+                    (0..ROWS).map(|i| some(i).then_some(0.1 * i as f64)),
+                )),
+            ),
+            (
+                column("i", ColumnType::Integer),
+                Arc::new(Int64Array::from_iter(
+                    (0..ROWS).map(|i| some(i).then_some(i as i64)),
+                )),
+            ),
+            (
+                column("t", ColumnType::Text),
+                Arc::new(StringArray::from_iter(
+                    (0..ROWS).map(|i| some(i).then(|| format!("name {i}"))),
+                )),
+            ),
+            (
+                column("b", ColumnType::Boolean),
+                Arc::new(BooleanArray::from_iter((0..ROWS).map(|i| Some(some(i))))),
+            ),
+            (
+                column("d", ColumnType::Date),
+                Arc::new(Date32Array::from_iter((0..ROWS).map(|i| Some(i as i32)))),
+            ),
+            (vector(2, Layout::Dense), dense),
+            (vector(9, Layout::Sparse), sparse.unwrap()),
+        ];
+        let roles = Roles {
+            label: Some("b".to_owned()),
+            ..Roles::default()
+        };
+        Dataset::from_columns(scalar)
+            .unwrap()
+            .with_roles(roles)
+            .unwrap()
+            .repartition(3)
+    }
+
+    fn assert_same(a: &Batch, b: &Batch) {
+        assert_eq!(a.schema(), b.schema());
+        assert_eq!(a.row_ids(), b.row_ids());
+        // By value: a slice and its copy differ in offsets, not in what they hold.
+        for (x, y) in a.columns().iter().zip(b.columns()) {
+            assert_eq!(x, y);
+        }
+    }
+
+    #[test]
+    fn a_cache_gives_the_same_chunks_in_memory_and_from_disk() {
+        let data = table().split(&Split::new(0.3, 4)).unwrap().train;
+        for limit in [None, Some(1), Some(1_500_000)] {
+            let cached = data.cache(limit).unwrap();
+            assert_eq!(cached.partitions().unwrap(), data.partitions().unwrap());
+            for i in 0..data.chunks().unwrap().len() {
+                assert_same(&cached.read(i, None).unwrap(), &data.read(i, None).unwrap());
+                let one = ["t".to_owned(), "f".to_owned()];
+                assert_same(
+                    &cached.read(i, Some(&one)).unwrap(),
+                    &data.read(i, Some(&one)).unwrap(),
+                );
+            }
+            assert_eq!(cached.count().unwrap(), data.count().unwrap());
+        }
+    }
+
+    #[test]
+    fn only_what_exceeds_the_limit_is_spilled() {
+        let spilled = |limit| {
+            let mut store = StoreBuilder::new(table().schema().clone(), limit);
+            for batch in table().batches(None).unwrap() {
+                store.push(batch.unwrap(), 0).unwrap();
+            }
+            store.finish("test", None).n_spilled()
+        };
+        assert_eq!(spilled(None), 0);
+        assert_eq!(spilled(Some(1)), 3);
+        assert_eq!(spilled(Some(1_000_000)), 2);
+    }
+
+    #[test]
+    fn a_cache_of_no_rows_keeps_its_schema() {
+        let none = table().source().schema().clone();
+        let source = crate::source::MemorySource::new("none", none, Vec::new());
+        let cached = Dataset::new(Arc::new(source)).cache(Some(1)).unwrap();
+        assert_eq!(cached.count().unwrap(), 0);
+        assert_eq!(
+            cached.schema().columns().len(),
+            table().schema().columns().len()
+        );
+    }
+}
