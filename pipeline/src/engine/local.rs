@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot};
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot, map_in_order};
 use rayon::prelude::*;
 
+use super::pinned::PinnedBuilder;
 use super::round::{Boxed, ErasedRound, ErasedWork};
 use super::{Engine, Pinned};
 use crate::run::Run;
@@ -65,28 +66,20 @@ impl Engine for Local {
                 Ok((Some(spec.block(&batch)?), slots))
             }
         };
-        let parts = self.install(|| {
-            (0..n)
-                .into_par_iter()
-                .map(read)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .collect::<Result<Vec<_>>>()
+        let mut builder = PinnedBuilder::new(run.memory_limit);
+        let mut slots: Option<Arc<[Slot]>> = None;
+        self.install(|| {
+            map_in_order(n, read, |(block, described)| {
+                slots.get_or_insert(described);
+                block.map_or(Ok(()), |block| builder.push(block))
+            })
         })?;
-        let slots = parts
-            .first()
-            .map_or_else(|| Arc::new([]) as Arc<[Slot]>, |(_, s)| s.clone());
-        let blocks: Vec<Arc<Block>> = parts
-            .into_iter()
-            .filter_map(|(b, _)| b.map(Arc::new))
-            .collect();
-        let width = blocks.first().map_or(slots.len(), |b| b.n_features());
-        let slots = if slots.len() == width {
-            slots
-        } else {
-            unnamed_slots(&spec.features, width)
+        let slots = slots.unwrap_or_else(|| Arc::new([]));
+        let slots = match builder.n_features() {
+            Some(width) if width != slots.len() => unnamed_slots(&spec.features, width),
+            _ => slots,
         };
-        Ok(Pinned::new(blocks, slots))
+        Ok(builder.finish(slots))
     }
 
     fn over_blocks(
@@ -196,51 +189,4 @@ fn reduce<T: Send>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tree_of_sums_does_not_depend_on_threads() {
-        let values: Vec<f64> = (0..1_000).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
-        let sum = |threads| {
-            Local::new(threads)
-                .install(|| reduce(values.len(), &|i| Ok(Some(values[i])), &|a, b| a + b))
-                .unwrap()
-                .unwrap()
-        };
-        assert_eq!(sum(1).to_bits(), sum(2).to_bits());
-        assert_eq!(sum(1).to_bits(), sum(4).to_bits());
-    }
-
-    #[test]
-    fn merging_keeps_block_order() {
-        let order = Local::new(4).install(|| {
-            reduce(37, &|i| Ok((i % 3 != 0).then(|| vec![i])), &|mut a, b| {
-                a.extend(b);
-                a
-            })
-        });
-        assert_eq!(
-            order.unwrap().unwrap(),
-            (0..37).filter(|i| i % 3 != 0).collect::<Vec<_>>()
-        );
-    }
-
-    #[test]
-    fn the_error_of_the_first_block_wins() {
-        let failed = Local::new(2).install(|| {
-            reduce::<()>(
-                8,
-                &|i| {
-                    if i >= 2 {
-                        Err(Error::Usage(format!("block {i}")))
-                    } else {
-                        Ok(None)
-                    }
-                },
-                &|(), ()| (),
-            )
-        });
-        assert_eq!(failed.unwrap_err().to_string(), "block 2");
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@
 mod local;
 mod pinned;
 mod round;
+mod spilled;
 
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
 
@@ -18,7 +19,7 @@ use crate::Result;
 use crate::run::Run;
 
 pub use local::Local;
-pub use pinned::Pinned;
+pub use pinned::{Pinned, PinnedBuilder};
 pub use round::{BlockSource, Boxed, ErasedRound, ErasedWork, Partial, Round, Work};
 pub(crate) use round::{downcast, downcast_output};
 
@@ -27,7 +28,7 @@ pub trait Engine: Send + Sync {
     /// Kind and size, for people: `local, 2 threads`.
     fn describe(&self) -> String;
 
-    /// Materialises blocks; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
+    /// Materialises blocks, within `run.memory_limit` in memory and beyond it on disk; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
     ///
     /// # Errors
     /// The data cannot be read or do not fit `spec`.

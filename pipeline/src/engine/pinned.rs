@@ -1,16 +1,95 @@
-//! Blocks kept where the rounds run.
+//! Blocks kept where the rounds run: in memory up to a limit, the others in a temporary file.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use emberline_datasets::spill::{Extent, SpillFile};
 use emberline_datasets::{Block, DataError, Slot};
 
 use super::round::{BlockSource, Boxed, ErasedRound};
+use super::spilled::{from_bytes, to_bytes};
 use crate::Result;
+
+enum Kept {
+    Memory(Arc<Block>),
+    Disk(Extent),
+}
+
+/// Takes blocks in row order and becomes [`Pinned`].
+///
+/// A block stays in memory where it fits under the limit beside those before it; the others are written to a temporary
+/// file and read back at each use. Every round passes over all blocks in the same order, so keeping the first ones saves
+/// as many reads as any rule could: the least recently used block is always the next one needed.
+pub struct PinnedBuilder {
+    limit: Option<u64>,
+    held: u64,
+    kept: Vec<Kept>,
+    spill: Option<SpillFile>,
+    rows: u64,
+    width: Option<usize>,
+}
+
+impl PinnedBuilder {
+    /// Holds at most `memory_limit` bytes in memory; `None` holds all.
+    #[must_use]
+    pub fn new(memory_limit: Option<u64>) -> Self {
+        Self {
+            limit: memory_limit,
+            held: 0,
+            kept: Vec::new(),
+            spill: None,
+            rows: 0,
+            width: None,
+        }
+    }
+
+    /// Adds the next block, which has rows.
+    ///
+    /// # Errors
+    /// The temporary file cannot be written.
+    pub fn push(&mut self, block: Block) -> Result<()> {
+        self.rows += block.n_rows() as u64;
+        self.width.get_or_insert(block.n_features());
+        let bytes = block.memory() as u64;
+        if self.limit.is_none_or(|limit| self.held + bytes <= limit) {
+            self.held += bytes;
+            self.kept.push(Kept::Memory(Arc::new(block)));
+            return Ok(());
+        }
+        let spill = match self.spill.take() {
+            Some(spill) => spill,
+            None => SpillFile::new()?,
+        };
+        let extent = spill.append(&to_bytes(&block));
+        self.spill = Some(spill);
+        self.kept.push(Kept::Disk(extent?));
+        Ok(())
+    }
+
+    /// Slots per row, once a block has told.
+    #[must_use]
+    pub fn n_features(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// The pinned blocks, whose features are described by `slots`.
+    #[must_use]
+    pub fn finish(self, slots: Arc<[Slot]>) -> Pinned {
+        Pinned {
+            scratch: self.kept.iter().map(|_| Mutex::default()).collect(),
+            blocks: self.kept,
+            spill: self.spill,
+            rows: self.rows,
+            width: self.width.unwrap_or(slots.len()),
+            slots,
+        }
+    }
+}
 
 /// An estimator's columns as blocks, kept where the rounds run.
 pub struct Pinned {
-    blocks: Vec<Arc<Block>>,
+    blocks: Vec<Kept>,
+    spill: Option<SpillFile>,
     scratch: Vec<Mutex<BTreeMap<&'static str, Option<Boxed>>>>,
     rows: u64,
     width: usize,
@@ -18,17 +97,15 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Pins these blocks, whose features are described by `slots`.
+    /// Pins these blocks in memory; their features are described by `slots`.
     #[must_use]
     pub fn new(blocks: Vec<Arc<Block>>, slots: Arc<[Slot]>) -> Self {
-        let rows = blocks.iter().map(|b| b.n_rows() as u64).sum();
-        let width = blocks.first().map_or(slots.len(), |b| b.n_features());
-        let scratch = blocks.iter().map(|_| Mutex::default()).collect();
         Self {
-            blocks,
-            scratch,
-            rows,
-            width,
+            scratch: blocks.iter().map(|_| Mutex::default()).collect(),
+            rows: blocks.iter().map(|b| b.n_rows() as u64).sum(),
+            width: blocks.first().map_or(slots.len(), |b| b.n_features()),
+            blocks: blocks.into_iter().map(Kept::Memory).collect(),
+            spill: None,
             slots,
         }
     }
@@ -57,7 +134,14 @@ impl Pinned {
         self.blocks.len()
     }
 
-    /// Block `i`.
+    /// Number of blocks that lie on disk.
+    #[must_use]
+    pub fn n_spilled(&self) -> usize {
+        let on_disk = |k: &&Kept| matches!(k, Kept::Disk(_));
+        self.blocks.iter().filter(on_disk).count()
+    }
+
+    /// Block `i`; read from disk each time where it was spilled.
     ///
     /// # Errors
     /// It was spilled and cannot be read back.
@@ -88,9 +172,15 @@ impl BlockSource for Pinned {
     }
 
     fn block(&self, i: usize) -> std::result::Result<Arc<Block>, DataError> {
-        self.blocks
-            .get(i)
-            .cloned()
-            .ok_or_else(|| DataError::format("blocks", format!("there is no block {i}")))
+        match (self.blocks.get(i), &self.spill) {
+            (Some(Kept::Memory(block)), _) => Ok(block.clone()),
+            (Some(Kept::Disk(extent)), Some(spill)) => {
+                Ok(Arc::new(from_bytes(&spill.read(*extent)?)?))
+            }
+            _ => Err(DataError::format(
+                "blocks",
+                format!("there is no block {i}"),
+            )),
+        }
     }
 }
