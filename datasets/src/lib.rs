@@ -8,6 +8,7 @@ pub mod batch;
 pub mod block;
 mod cache;
 mod dataset;
+mod describe;
 mod error;
 mod keys;
 pub mod numeric;
@@ -24,6 +25,10 @@ mod store;
 pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
 pub use dataset::{Dataset, RowOp, spread};
+pub use describe::{
+    CategoryCount, ColumnDescription, Description, Distinct, MAX_DISTINCT, RangeDescription,
+    RangeEnd, VectorDescription, describe,
+};
 pub use error::DataError;
 pub use numeric::Moments;
 pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName};
