@@ -5,6 +5,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod columns;
+pub mod labels;
+pub mod learner;
+pub mod linear;
+pub mod optim;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -25,6 +29,10 @@ stages! {
     /// Stages that rewrite columns.
     features {
         vector_assembler,
+    }
+    /// Learners of classes.
+    classification {
+        logistic_regression,
     }
 }
 

@@ -41,3 +41,52 @@ pub fn labelled(x: &Array2<f64>, y: &[f64]) -> Dataset {
     let label: Vec<Option<f64>> = y.iter().copied().map(Some).collect();
     Dataset::from_columns(vec![vectors(x), floats("label", &label)]).unwrap()
 }
+
+/// A case of the published oracles, by name.
+pub fn oracle(name: &str) -> serde_json::Value {
+    let all: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/oracles/cases.json")).unwrap();
+    let cases = all["cases"].as_array().unwrap();
+    cases.iter().find(|c| c["name"] == name).unwrap().clone()
+}
+
+/// A JSON list of numbers.
+pub fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    let list = value.as_array().unwrap();
+    list.iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+/// A JSON list of rows.
+pub fn matrix(value: &serde_json::Value) -> Array2<f64> {
+    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
+    Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, j)| rows[i][j])
+}
+
+/// The same rows with the features in sparse storage; zeros are left out.
+pub fn sparse_vectors(x: &Array2<f64>) -> (Column, ArrayRef) {
+    let (mut column, _) = vectors(x);
+    if let ColumnType::Vector { layout, .. } = &mut column.ty {
+        *layout = emberline_pipeline::datasets::Layout::Sparse;
+    }
+    let (mut offsets, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+    for row in x.outer_iter() {
+        for (j, v) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+            indices.push(j as u32);
+            values.push(*v);
+        }
+        offsets.push(values.len() as i32);
+    }
+    let array = emberline_pipeline::datasets::batch::sparse_vectors(offsets, indices, values);
+    (column, array.unwrap())
+}
+
+/// `iris`: measurements `(150, 4)` and class indices, species in alphabetical order.
+pub fn iris() -> (Array2<f64>, Vec<f64>) {
+    let text = include_str!("../../datasets/data/iris.csv");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let x = Array2::from_shape_fn((rows.len(), 4), |(i, j)| rows[i][j].parse().unwrap());
+    let species = ["setosa", "versicolor", "virginica"];
+    let class = |r: &Vec<&str>| species.iter().position(|s| *s == r[4]).unwrap() as f64;
+    let y = rows.iter().map(class).collect();
+    (x, y)
+}
