@@ -83,7 +83,11 @@ pub fn sparse_vectors(x: &Array2<f64>) -> (Column, ArrayRef) {
 /// `iris`: measurements `(150, 4)` and class indices, species in alphabetical order.
 pub fn iris() -> (Array2<f64>, Vec<f64>) {
     let text = include_str!("../../datasets/data/iris.csv");
-    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip(1)
+        .map(|l| l.split(',').collect())
+        .collect();
     let x = Array2::from_shape_fn((rows.len(), 4), |(i, j)| rows[i][j].parse().unwrap());
     let species = ["setosa", "versicolor", "virginica"];
     let class = |r: &Vec<&str>| species.iter().position(|s| *s == r[4]).unwrap() as f64;

@@ -128,9 +128,19 @@ mod tests {
 
     #[test]
     fn the_triangle_of_stacked_parts_is_that_of_the_whole() {
-        let a = Array2::from_shape_fn((9, 3), |(i, j)| ((i * 7 + j * 5) % 11) as f64 + (i * j) as f64 * 0.3);
+        let a = Array2::from_shape_fn((9, 3), |(i, j)| {
+            ((i * 7 + j * 5) % 11) as f64 + (i * j) as f64 * 0.3
+        });
         let whole = stacked_triangle(&[&a], 3);
-        let part = |from: usize, to: usize| stacked_triangle(&[&a.slice_axis(ndarray::Axis(0), ndarray::Slice::from(from..to)).to_owned()], 3);
+        let part = |from: usize, to: usize| {
+            stacked_triangle(
+                &[
+                    &a.slice_axis(ndarray::Axis(0), ndarray::Slice::from(from..to))
+                        .to_owned(),
+                ],
+                3,
+            )
+        };
         let merged = stacked_triangle(&[&part(0, 2), &part(2, 9)], 3);
         // Signs of rows are free, and each route rounds about 9 * 3 times: 1e-13 is generous.
         for ((i, j), v) in whole.indexed_iter() {

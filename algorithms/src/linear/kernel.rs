@@ -71,7 +71,10 @@ pub struct LossSums {
 
 impl Partial for LossSums {
     fn merge(&mut self, later: Self) {
-        self.loss.iter_mut().zip(&later.loss).for_each(|(a, b)| *a += b);
+        self.loss
+            .iter_mut()
+            .zip(&later.loss)
+            .for_each(|(a, b)| *a += b);
         self.gradient += &later.gradient;
         let both = self.intercepts.iter_mut().zip(&later.intercepts);
         both.for_each(|(a, b)| *a += b);
@@ -131,7 +134,9 @@ impl LossPass {
         }
         general_mat_mul(1.0, &z, &self.coefficients.t(), 0.0, margins);
         for mut row in margins.outer_iter_mut() {
-            row.iter_mut().zip(&self.intercepts).for_each(|(v, b)| *v += b);
+            row.iter_mut()
+                .zip(&self.intercepts)
+                .for_each(|(v, b)| *v += b);
         }
     }
 
@@ -146,7 +151,11 @@ impl LossPass {
             Link::Binary(sides) => {
                 for (k, (side, margin)) in sides.iter().zip(margins.iter_mut()).enumerate() {
                     let positive = label == side.class as f64;
-                    let factor = if positive { side.positive } else { side.negative };
+                    let factor = if positive {
+                        side.positive
+                    } else {
+                        side.negative
+                    };
                     let signed = if positive { *margin } else { -*margin };
                     let (loss, slope) = log_loss(signed);
                     sums.loss[k] += weight * factor * loss;
@@ -168,7 +177,10 @@ impl LossPass {
                 margins[0] = weight * error;
             }
         }
-        sums.intercepts.iter_mut().zip(margins).for_each(|(a, b)| *a += *b);
+        sums.intercepts
+            .iter_mut()
+            .zip(margins)
+            .for_each(|(a, b)| *a += *b);
     }
 
     fn sparse(&self, block: &Block, x: &Csr, sums: &mut LossSums) {

@@ -38,7 +38,11 @@ impl Moments {
         }
         let sd = (self.square[j] / self.weight).sqrt();
         // Squares of tiny numbers vanish though the feature does vary.
-        if sd > 0.0 { sd } else { self.most[j] - self.least[j] }
+        if sd > 0.0 {
+            sd
+        } else {
+            self.most[j] - self.least[j]
+        }
     }
 
     /// Root mean square of feature `j`.
@@ -72,12 +76,7 @@ impl Partial for Moments {
             self.most[j] = self.most[j].max(later.most[j]);
         }
         let other = (later.label_mean, later.label_square);
-        Self::combine(
-            &mut self.label_mean,
-            &mut self.label_square,
-            weights,
-            other,
-        );
+        Self::combine(&mut self.label_mean, &mut self.label_square, weights, other);
         self.rows += later.rows;
         self.weight += later.weight;
         for (own, new) in self.class_weight.iter_mut().zip(later.class_weight) {

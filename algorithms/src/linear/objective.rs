@@ -144,8 +144,12 @@ impl<'a> LinearProblems<'a> {
         let (trained, trained_intercepts) = self.unpack(&points);
         let loss = minima.iter().map(|m| {
             let len = self.row_len().max(1);
-            let l1 = m.x.chunks_exact(len).flat_map(|row| row.iter().zip(&self.penalty.l1));
-            m.objective - self.smooth_penalty(&m.x, None) - l1.map(|(v, l)| l * v.abs()).sum::<f64>()
+            let l1 =
+                m.x.chunks_exact(len)
+                    .flat_map(|row| row.iter().zip(&self.penalty.l1));
+            m.objective
+                - self.smooth_penalty(&m.x, None)
+                - l1.map(|(v, l)| l * v.abs()).sum::<f64>()
         });
         let loss = loss.collect();
         let mut coefficients = Array2::zeros(trained.dim());
@@ -153,7 +157,9 @@ impl<'a> LinearProblems<'a> {
         for (k, row) in trained.outer_iter().enumerate() {
             let row: Vec<f64> = row.to_vec();
             let (own, intercept) = self.scale.restore(&row, trained_intercepts[k]);
-            coefficients.row_mut(k).assign(&ndarray::ArrayView1::from(&own));
+            coefficients
+                .row_mut(k)
+                .assign(&ndarray::ArrayView1::from(&own));
             intercepts[k] = intercept;
         }
         Solution {
@@ -169,9 +175,7 @@ impl<'a> LinearProblems<'a> {
 
     fn pass(&self, points: &[Point<'_>]) -> Result<LossSums> {
         let link = match &self.link {
-            Link::Binary(sides) => {
-                Link::Binary(points.iter().map(|p| sides[p.problem]).collect())
-            }
+            Link::Binary(sides) => Link::Binary(points.iter().map(|p| sides[p.problem]).collect()),
             whole => whole.clone(),
         };
         let rows: Vec<&[f64]> = points.iter().map(|p| p.x).collect();

@@ -36,7 +36,11 @@ pub struct LinearScorer {
 #[must_use]
 pub fn sigmoid(margin: f64) -> f64 {
     let e = (-margin.abs()).exp();
-    if margin >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    if margin >= 0.0 {
+        1.0 / (1.0 + e)
+    } else {
+        e / (1.0 + e)
+    }
 }
 
 /// `ln sigmoid(margin)`, also where the probability itself is too small for a number.
@@ -106,7 +110,11 @@ impl ClassScorer for LinearScorer {
     ) -> Result<Self, ModelError> {
         const STAGE: &str = "linear classifier";
         let link: ClassLink = state(STAGE, value)?;
-        let models = if link == ClassLink::Binomial { 1 } else { n_classes };
+        let models = if link == ClassLink::Binomial {
+            1
+        } else {
+            n_classes
+        };
         let coefficients = arrays.matrix(STAGE, "coefficients", Some(n_features))?;
         if coefficients.nrows() != models || (models == 1 && n_classes != 2) {
             let found = coefficients.nrows();

@@ -2,8 +2,8 @@
 
 use emberline_pipeline::datasets::{Block, DataError};
 use emberline_pipeline::{Partial, Pinned, Result, Round, Run};
-use ndarray::linalg::general_mat_mul;
 use ndarray::Array2;
+use ndarray::linalg::general_mat_mul;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::inverse_of_positive;

@@ -255,7 +255,11 @@ impl Minimizer {
             .map(|i| at.x[i] + step * self.direction[i])
             .collect();
         for (i, l1) in self.l1.iter().enumerate() {
-            let side = if at.x[i] == 0.0 { -at.pseudo[i] } else { at.x[i] };
+            let side = if at.x[i] == 0.0 {
+                -at.pseudo[i]
+            } else {
+                at.x[i]
+            };
             if *l1 > 0.0 && self.trial[i] * side <= 0.0 {
                 self.trial[i] = 0.0;
             }
@@ -291,5 +295,6 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 }
 
 fn largest(g: &[f64]) -> f64 {
-    g.iter().fold(0.0, |m, v| if v.abs() > m { v.abs() } else { m })
+    g.iter()
+        .fold(0.0, |m, v| if v.abs() > m { v.abs() } else { m })
 }

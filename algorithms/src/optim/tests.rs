@@ -60,7 +60,13 @@ fn an_ill_conditioned_quadratic_is_solved_below_the_noise_of_its_value() {
     let found = minimize(&mut f, start(&[0.0; 20]), &options).unwrap();
     for (i, x) in found.x.iter().enumerate() {
         // The value is blind below 1e-6 here: sqrt(2 * 16 * EPSILON * 1e3) along the flattest axis.
-        assert!((x - (i + 1) as f64).abs() < 1e-5, "{i}: {x}, {:?} after {}, {:e}", found.stop, found.history.len(), found.gradient_norm);
+        assert!(
+            (x - (i + 1) as f64).abs() < 1e-5,
+            "{i}: {x}, {:?} after {}, {:e}",
+            found.stop,
+            found.history.len(),
+            found.gradient_norm
+        );
     }
     assert!(passes < 400, "{passes} passes");
 }
@@ -73,7 +79,10 @@ fn a_flat_start_is_recognised() {
         &Options::default(),
     )
     .unwrap();
-    assert_eq!((found.stop, found.history.len()), (StopReason::Converged, 1));
+    assert_eq!(
+        (found.stop, found.history.len()),
+        (StopReason::Converged, 1)
+    );
 }
 
 #[test]
