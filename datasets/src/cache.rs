@@ -64,7 +64,7 @@ mod tests {
             (0..ROWS).map(|i| i as f64).collect(),
         );
         let column = |name: &str, ty| Column::new(name, ty, true);
-        let some = |i: usize| i % 5 != 0;
+        let some = |i: usize| !i.is_multiple_of(5);
         let scalar: Vec<(Column, ArrayRef)> = vec![
             (
                 column("f", ColumnType::Float),

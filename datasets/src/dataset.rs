@@ -287,10 +287,15 @@ impl Dataset {
         Ok(self.chunk_rows()?.iter().sum())
     }
 
+    /// True where a step may drop rows.
+    pub(crate) fn drops_rows(&self) -> bool {
+        self.chain.iter().any(|l| l.op.drops_rows())
+    }
+
     /// Rows of each chunk after all steps.
     fn chunk_rows(&self) -> Result<Vec<u64>> {
         let chunks = self.chunks()?;
-        if !self.chain.iter().any(|l| l.op.drops_rows()) {
+        if !self.drops_rows() {
             return Ok(chunks.iter().map(|c| c.rows as u64).collect());
         }
         let none: [String; 0] = [];

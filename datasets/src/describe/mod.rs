@@ -56,6 +56,32 @@ pub struct ColumnDescription {
     pub vector: Option<VectorDescription>,
 }
 
+impl ColumnDescription {
+    /// The most frequent values in one line: `Private 22696, Self-emp 2541, ... 7 more`.
+    #[must_use]
+    pub fn top_text(&self, most: usize) -> String {
+        let mut parts: Vec<String> = self
+            .top
+            .iter()
+            .take(most)
+            .map(|c| format!("{} {}", c.value, c.count))
+            .collect();
+        match self.distinct {
+            Some(Distinct::Exactly(n)) if !parts.is_empty() && n > parts.len() as u64 => {
+                parts.push(format!("... {} more", n - parts.len() as u64));
+            }
+            _ => {}
+        }
+        parts.join(", ")
+    }
+
+    /// The number of distinct values as text; empty for vectors.
+    #[must_use]
+    pub fn distinct_text(&self) -> String {
+        self.distinct.map_or_else(String::new, |d| d.to_string())
+    }
+}
+
 /// Range and spread of the finite values of a column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RangeDescription {

@@ -73,7 +73,11 @@ fn categories_come_most_frequent_first_and_ties_by_value() {
         .map(|t| (t.value.as_str(), t.count, t.share))
         .collect();
     assert_eq!(top, [("c", 2, 0.5), ("a", 1, 0.25), ("b", 1, 0.25)]);
-    assert_eq!((c.nulls, c.range), (1, None));
+    assert_eq!((c.nulls, &c.range), (1, &None));
+    assert_eq!(
+        (c.top_text(2).as_str(), c.distinct_text().as_str()),
+        ("c 2, a 1, ... 1 more", "3")
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod buckets;
+mod lazy;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +17,11 @@ use crate::batch::Batch;
 use crate::dataset::Dataset;
 use crate::keys::{KeyColumn, check_key};
 use crate::options::PartitionBy;
-use crate::parallel::map_in_order;
 use crate::random::Draw;
 use crate::schema::SchemaErrors;
 use crate::{DataError, Result};
 use bounds::Bounds;
-use buckets::Buckets;
+use lazy::PartitionedSource;
 
 /// Buckets by hash, and ranges at most.
 pub(crate) const BUCKETS: usize = 256;
@@ -33,13 +33,6 @@ enum Rule {
 }
 
 impl Rule {
-    fn buckets(&self) -> usize {
-        match self {
-            Self::Hash(_) => BUCKETS,
-            Self::Range(_, bounds) => bounds.buckets(),
-        }
-    }
-
     fn of(&self, batch: &Batch) -> Result<Vec<u32>> {
         match self {
             Self::Hash(columns) => {
@@ -71,28 +64,15 @@ impl Dataset {
     /// (null or NaN) count as equal; by range they come first. Range bounds come from a sample of up to 65,536 rows that
     /// the row ids choose, as the quantiles of its values.
     ///
-    /// - cost: one pass over all columns (two over the key for ranges), and the rows once more in memory or on disk
+    /// - cost: nothing now; at the first use one pass over all columns (two over the key for ranges), and the rows once
+    ///   more in memory or on disk
     ///
     /// # Errors
-    /// No column is named, one is absent or a vector, reading fails, or the temporary file cannot be written.
+    /// No column is named, one is absent or a vector. At the first use: reading fails, or the temporary file cannot be
+    /// written.
     pub fn partition_by(&self, by: &PartitionBy, memory_limit: Option<u64>) -> Result<Self> {
         self.check_partition_by(by)?;
-        let rule = match by {
-            PartitionBy::Hash(columns) => Rule::Hash(columns.clone()),
-            PartitionBy::Range(column) => {
-                Rule::Range(column.clone(), Bounds::sample(self, column)?)
-            }
-        };
-        let mut buckets = Buckets::new(self.schema().clone(), rule.buckets(), memory_limit);
-        map_in_order::<_, DataError>(
-            self.chunks()?.len(),
-            |i| {
-                let batch = self.read(i, None)?;
-                buckets::scatter(&batch, &rule.of(&batch)?)
-            },
-            |pieces| buckets.push(pieces),
-        )?;
-        let source = buckets.finish(self.source().origin())?;
+        let source = PartitionedSource::new(self.clone(), by.clone(), memory_limit);
         Ok(Self::new(Arc::new(source)).repartition(self.n_partitions()))
     }
 

@@ -8,7 +8,8 @@ use crate::schema::{Column, ColumnType};
 /// `n` rows: `city` has 40 values and a few nulls, `x` is scattered over -500..500 with a few NaN.
 fn table(n: usize) -> Dataset {
     let draw = Draw::new(1, "test");
-    let city = |i: usize| (i % 97 != 0).then(|| format!("city {}", draw.bits(i as u64) % 40));
+    let city =
+        |i: usize| (!i.is_multiple_of(97)).then(|| format!("city {}", draw.bits(i as u64) % 40));
     let x = |i: usize| match i % 101 {
         0 => f64::NAN,
         _ => (draw.at(1).uniform(i as u64) * 1_000.0 - 500.0).round(),
@@ -161,6 +162,44 @@ fn a_cache_keeps_the_buckets_together() {
         .repartition(5);
     let cached = data.cache(Some(1)).unwrap();
     assert_eq!(cached.partitions().unwrap(), data.partitions().unwrap());
+}
+
+/// A source whose rows must not be asked for.
+#[derive(Debug)]
+struct Unread(Arc<crate::Schema>);
+
+impl crate::Source for Unread {
+    fn origin(&self) -> &str {
+        "unread"
+    }
+
+    fn schema(&self) -> &Arc<crate::Schema> {
+        &self.0
+    }
+
+    fn chunks(&self) -> Result<Arc<[crate::Chunk]>> {
+        Err(DataError::Unusable("asked for chunks".to_owned()))
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        Some(77)
+    }
+
+    fn read(&self, _: usize, _: &[usize]) -> Result<Batch> {
+        Err(DataError::Unusable("asked for rows".to_owned()))
+    }
+}
+
+#[test]
+fn nothing_is_read_before_it_is_needed() {
+    let unread = Dataset::new(Arc::new(Unread(table(1).schema().clone())));
+    let data = unread.partition_by(&by_range(), None).unwrap();
+    assert_eq!(data.schema(), unread.schema());
+    assert_eq!(data.source().estimated_rows(), Some(77));
+    assert_eq!(
+        data.partitions().unwrap_err().to_string(),
+        "asked for chunks"
+    );
 }
 
 #[test]

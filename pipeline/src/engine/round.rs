@@ -26,7 +26,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Partial for Vec<T> {
 pub trait Round: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Unique name, `algorithm/step`.
     const NAME: &'static str;
-    /// What is mapped: [`Block`] (matrices) or [`Batch`] (columns).
+    /// What is mapped: [`Block`] (matrices) or [`Batch`](emberline_datasets::Batch) (columns).
     type Unit;
     /// What a block yields.
     type Partial: Partial;
