@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod columns;
+pub mod evaluation;
 pub mod labels;
 pub mod learner;
 pub mod linear;
@@ -13,6 +14,9 @@ pub mod optim;
 pub(crate) mod testing;
 
 use emberline_pipeline::Registry;
+
+/// Result of this crate; the error is the pipeline's unless another is named.
+pub(crate) type Result<T, E = emberline_pipeline::Error> = std::result::Result<T, E>;
 
 /// Declares the module of each stage and lists its `ENTRY`.
 macro_rules! stages {
@@ -28,11 +32,16 @@ macro_rules! stages {
 stages! {
     /// Stages that rewrite columns.
     features {
+        pca,
         vector_assembler,
     }
     /// Learners of classes.
     classification {
         logistic_regression,
+    }
+    /// Learners that group rows.
+    clustering {
+        kmeans,
     }
 }
 
@@ -41,5 +50,8 @@ stages! {
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     register_stages(&mut registry);
+    for entry in evaluation::ENTRIES {
+        registry.register_evaluator(*entry);
+    }
     registry
 }

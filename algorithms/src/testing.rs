@@ -94,3 +94,14 @@ pub fn iris() -> (Array2<f64>, Vec<f64>) {
     let y = rows.iter().map(class).collect();
     (x, y)
 }
+
+/// Fails where a number differs by more than `tol`, relative above 1 and absolute below.
+pub fn assert_close(got: &[f64], want: &[f64], tol: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (g, w) in got.iter().zip(want) {
+        assert!(
+            (g - w).abs() <= tol * w.abs().max(1.0),
+            "{what}: {got:?}, expected {want:?}"
+        );
+    }
+}

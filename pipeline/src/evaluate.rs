@@ -9,7 +9,7 @@ use crate::Result;
 use crate::registry::Kind;
 use crate::run::Run;
 
-/// Where an evaluator finds labels, predictions and weights.
+/// Where an evaluator finds labels, predictions and weights, and the few figures that its metrics take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluatorColumns {
@@ -25,6 +25,13 @@ pub struct EvaluatorColumns {
     pub probability: String,
     /// Default: `features` (clustering).
     pub features: String,
+    /// Squared distance of a row to the centre of its cluster, as `kmeans` writes it. Default: `distance`.
+    pub distance: String,
+    /// Thresholds kept for the ROC and PR curves: 0 keeps every distinct score (exact, memory grows with the number of
+    /// distinct scores), more than 0 bins the scores as they are read (memory is bounded). Default: 0.
+    pub num_bins: usize,
+    /// How many times recall counts as much as precision in `f_beta`, more than 0. Default: 1.
+    pub beta: f64,
 }
 
 impl Default for EvaluatorColumns {
@@ -36,6 +43,9 @@ impl Default for EvaluatorColumns {
             raw_prediction: "raw_prediction".to_owned(),
             probability: "probability".to_owned(),
             features: "features".to_owned(),
+            distance: "distance".to_owned(),
+            num_bins: 0,
+            beta: 1.0,
         }
     }
 }

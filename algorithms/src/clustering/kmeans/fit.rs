@@ -1,0 +1,302 @@
+//! The loop: seed, move the centres until they rest, keep the best start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use emberline_pipeline::datasets::{BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError, SchemaErrors};
+use emberline_pipeline::persist::to_state;
+use emberline_pipeline::predictor::{FeatureInput, extend};
+use emberline_pipeline::{
+    AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Pinned, Registry, Rounds, Run, Stage, StopReason,
+};
+use crate::Result;
+use serde_json::Value;
+
+use super::kernel::{Centres, Geometry};
+use super::model::{KMeansModel, output_columns};
+use super::params::{DistanceMeasure, InitMode, KMeansParams};
+use super::recluster::mean;
+use super::rounds::{Assign, Choice, Pick, Sums};
+use super::seeding::Seeding;
+use crate::columns::weight_column;
+
+/// Finds `k` centres with a small summed squared distance to their rows (Lloyd's algorithm).
+///
+/// For round clusters of like size. Features are used as given: scale them first if their units differ.
+/// - in: `features` `(n, d)`, finite, dense or sparse; optional weights `(n,)`, not negative, counting as repetition
+/// - out: `prediction`, the index of the nearest centre (ties to the lower index), and `distance`, the squared distance to it
+/// - report: the distortion at each assignment of the best start, which never increases; `distortion`, `effective_k` (clusters
+///   that hold rows) and `n_iter` (how often centres moved)
+/// - cost: O(n k d) per start and round, sparse rows included; O(starts k d) numbers merged a round
+///
+/// A cluster that is left without rows moves to the row with the largest weighted distance to its own centre (ties by row id),
+/// which can only lower the distortion. Where no row is left off its centre there are fewer distinct rows than `k`, and the
+/// cluster is dropped with a warning. Starts are equal in all but their draws, which are keyed by start and row id.
+/// # Errors
+/// A missing or infinite feature, a negative weight: column and row are named. No rows, or none with weight. Reaching `max_iter` is
+/// none.
+/// # Source
+/// Lloyd 1982, IEEE Trans. Inf. Theory 28(2); seeding: Bahmani et al. 2012, PVLDB 5(7).
+#[derive(Debug, Clone)]
+pub struct KMeans {
+    params: KMeansParams,
+}
+
+impl Component for KMeans {
+    const NAME: &'static str = "kmeans";
+    const SUMMARY: &'static str = "groups rows around k centres";
+    const KIND: Kind = Kind::Clusterer;
+    type Params = KMeansParams;
+
+    fn build(params: KMeansParams, _: &Registry) -> Result<Self, ParamErrors> {
+        params.check()?;
+        Ok(Self { params })
+    }
+
+    fn erase(self) -> AnyStage {
+        AnyStage::Estimator(Arc::new(self))
+    }
+}
+
+impl KMeans {
+    fn spec(&self, schema: &Schema) -> BlockSpec {
+        BlockSpec {
+            features: self.params.features_col.clone(),
+            label: LabelSpec::None,
+            weight: weight_column(self.params.weight_col.as_deref(), schema),
+            missing: MissingRule::Error,
+        }
+    }
+
+    fn check_width(&self, width: usize) -> Result<(), SchemaErrors> {
+        match self.params.centers.first() {
+            Some(first) if first.len() != width => Err(SchemaError::Rule(format!(
+                "the given centres have {} numbers each, column `{}` has {width} slots",
+                first.len(),
+                self.params.features_col
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn k(&self) -> usize {
+        if self.params.init_mode == InitMode::Given { self.params.centers.len() } else { self.params.k }
+    }
+}
+
+impl Stage for KMeans {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn output_schema(&self, input: &Schema) -> Result<Schema, SchemaErrors> {
+        self.spec(input).check(input)?;
+        if let ColumnType::Vector { width: Some(width), .. } = input.get(&self.params.features_col)?.ty {
+            self.check_width(width)?;
+        }
+        extend(input, output_columns(&self.params.prediction_col, &self.params.distance_col))
+    }
+
+    fn reads(&self, input: &Schema) -> Vec<String> {
+        self.spec(input).columns()
+    }
+
+    fn writes(&self, _: &Schema) -> Vec<String> {
+        output_columns(&self.params.prediction_col, &self.params.distance_col).into_iter().map(|c| c.name).collect()
+    }
+
+    fn params(&self) -> Value {
+        to_state(&self.params)
+    }
+}
+
+impl Estimator for KMeans {
+    type Model = KMeansModel;
+
+    fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<KMeansModel>> {
+        let pinned = run.pin(data, &self.spec(data.schema()))?;
+        if pinned.n_rows() == 0 {
+            return Err(DataError::Unusable("there are no rows to cluster".to_owned()).into());
+        }
+        if pinned.n_features() == 0 {
+            return Err(DataError::Unusable(format!("column `{}` has no slots to cluster by", self.params.features_col)).into());
+        }
+        self.check_width(pinned.n_features())?;
+        let geometry = Geometry {
+            cosine: self.params.distance_measure == DistanceMeasure::Cosine,
+            column: self.params.features_col.clone(),
+        };
+        let seed = self.params.seed.unwrap_or(run.seed);
+        let first = Seeding { params: &self.params, geometry: &geometry, data: &pinned, run, seed }.centres()?;
+        if first.iter().all(|c| c.k() == 0) {
+            return Err(DataError::Unusable("all rows have weight 0, so there is nothing to cluster".to_owned()).into());
+        }
+        let lloyd = Lloyd { params: &self.params, geometry: &geometry, data: &pinned, run };
+        let best = lloyd.best(first)?;
+        let report = self.report(&best, pinned.n_rows());
+        let input = FeatureInput { column: self.params.features_col.clone(), slots: pinned.slots().clone(), missing: MissingRule::Error };
+        let model = KMeansModel::new(&self.params, input, best.centres, geometry.cosine);
+        Ok(Fitted { model, report })
+    }
+}
+
+impl KMeans {
+    fn report(&self, best: &Start, rows: u64) -> FitReport {
+        let effective = best.filled;
+        let mut warnings = Vec::new();
+        if effective < self.k() {
+            warnings.push(format!(
+                "{effective} clusters hold rows, {} were asked for: there are fewer distinct rows, or the centres never moved",
+                self.k()
+            ));
+        }
+        let distortion = best.history.last().copied().unwrap_or(0.0);
+        FitReport {
+            rows,
+            rounds: best.history.len() as u64,
+            stop: best.stop.unwrap_or_default(),
+            history: best.history.clone(),
+            importances: Vec::new(),
+            figures: BTreeMap::from([
+                ("distortion".to_owned(), distortion),
+                ("effective_k".to_owned(), effective as f64),
+                ("n_iter".to_owned(), best.moves as f64),
+            ]),
+            warnings,
+        }
+    }
+}
+
+/// One start on its way. Centres, distortions and the reason for stopping belong together.
+struct Start {
+    centres: Centres,
+    before: Centres,
+    history: Vec<f64>,
+    moves: usize,
+    filled: usize,
+    resting: bool,
+    stop: Option<StopReason>,
+}
+
+/// What to do with a start after an assignment.
+enum Next {
+    Rest,
+    Move(Centres, Vec<usize>),
+}
+
+struct Lloyd<'a> {
+    params: &'a KMeansParams,
+    geometry: &'a Geometry,
+    data: &'a Pinned,
+    run: &'a Run,
+}
+
+impl Lloyd<'_> {
+    /// Moves all starts together, a pass of the data for each round; the least distortion wins, ties to the lower start.
+    fn best(&self, first: Vec<Centres>) -> Result<Start> {
+        let mut starts: Vec<Start> = first.into_iter().map(Start::new).collect();
+        let mut rounds = Rounds::start(self.run, self.data.n_rows(), Some(self.params.max_iter as u64 + 1));
+        for round in 0..=self.params.max_iter {
+            let active: Vec<usize> = (0..starts.len()).filter(|&s| starts[s].stop.is_none()).collect();
+            if active.is_empty() {
+                break;
+            }
+            let sets: Vec<Centres> = active.iter().map(|&s| starts[s].centres.clone()).collect();
+            let bytes = 8 * sets.iter().map(|c| c.values().len() + c.k() + 1).sum::<usize>() as u64;
+            let assign = Assign { geometry: self.geometry.clone(), sets };
+            let Some(sums) = self.run.round(self.data, &assign)? else { break };
+            let may_move = round < self.params.max_iter;
+            self.advance(&mut starts, &active, &sums.0, may_move)?;
+            let cost = |s: &Start| s.history.last().copied().unwrap_or(f64::INFINITY);
+            rounds.finished(Some(starts.iter().map(cost).fold(f64::INFINITY, f64::min)), bytes);
+        }
+        let cost = |s: &Start| s.history.last().copied().unwrap_or(f64::INFINITY);
+        starts
+            .into_iter()
+            .reduce(|best, s| if cost(&s) < cost(&best) { s } else { best })
+            .ok_or_else(|| DataError::Unusable("there is no start".to_owned()).into())
+    }
+
+    fn advance(&self, starts: &mut [Start], active: &[usize], sums: &[Sums], may_move: bool) -> Result<()> {
+        let mut moving: Vec<(usize, Centres, Vec<usize>)> = Vec::new();
+        for (&s, sums) in active.iter().zip(sums) {
+            if let Next::Move(next, empty) = starts[s].take(sums, self.geometry, may_move) {
+                moving.push((s, next, empty));
+            }
+        }
+        self.refill(starts, &mut moving)?;
+        for (s, next, _) in moving {
+            starts[s].move_to(next, self.params.tol);
+        }
+        Ok(())
+    }
+
+    /// Puts empty clusters on the farthest rows, and drops those for which there is none.
+    fn refill(&self, starts: &[Start], moving: &mut [(usize, Centres, Vec<usize>)]) -> Result<()> {
+        let count = moving.iter().map(|(.., empty)| empty.len()).max().unwrap_or(0);
+        if count == 0 {
+            return Ok(());
+        }
+        let needy: Vec<usize> = (0..moving.len()).filter(|&m| !moving[m].2.is_empty()).collect();
+        let sets = needy.iter().map(|&m| (moving[m].0 as u64, starts[moving[m].0].centres.clone())).collect();
+        let round = Pick { geometry: self.geometry.clone(), sets, count, choice: Choice::Farthest };
+        let Some(picks) = self.run.round(self.data, &round)? else { return Ok(()) };
+        for (m, picks) in needy.into_iter().zip(picks.0) {
+            let (_, next, empty) = &mut moving[m];
+            empty.iter().zip(&picks.rows).for_each(|(&c, row)| next.row_mut(c).copy_from_slice(&row.x));
+            let dropped: Vec<usize> = empty.iter().skip(picks.rows.len()).copied().collect();
+            next.retain(|c| !dropped.contains(&c));
+        }
+        Ok(())
+    }
+}
+
+impl Start {
+    fn new(centres: Centres) -> Self {
+        let before = centres.clone();
+        Self { centres, before, history: Vec::new(), moves: 0, filled: 0, resting: false, stop: None }
+    }
+
+    /// Notes the distortion of the centres as they are and says where they go next.
+    fn take(&mut self, sums: &Sums, geometry: &Geometry, may_move: bool) -> Next {
+        let cost = sums.cost * geometry.scale();
+        if self.history.last().is_some_and(|last| cost > *last) {
+            // Only rounding can do that: the centres before were as good as numbers can tell.
+            self.centres = self.before.clone();
+            self.moves -= 1;
+            self.stop = Some(StopReason::Converged);
+            return Next::Rest;
+        }
+        self.history.push(cost);
+        let empty: Vec<usize> = (0..self.centres.k()).filter(|&c| sums.weights[c] <= 0.0).collect();
+        self.filled = self.centres.k() - empty.len();
+        if self.resting || !may_move {
+            self.stop = Some(if self.resting { StopReason::Converged } else { StopReason::MaxIter });
+            return Next::Rest;
+        }
+        let mut next = self.centres.clone();
+        let d = next.d();
+        for c in (0..next.k()).filter(|c| !empty.contains(c)) {
+            mean(&sums.sums[c * d..(c + 1) * d], sums.weights[c], geometry, next.row_mut(c));
+        }
+        Next::Move(next, empty)
+    }
+
+    fn move_to(&mut self, next: Centres, tol: f64) {
+        if next == self.centres {
+            self.stop = Some(StopReason::Converged);
+            return;
+        }
+        let farthest = if next.k() == self.centres.k() {
+            let shift = |c| super::kernel::squared_distance(next.row(c), self.centres.row(c));
+            (0..next.k()).map(shift).fold(0.0, f64::max)
+        } else {
+            f64::INFINITY
+        };
+        // The last move still gets its distortion, so that the one reported is that of the centres handed out.
+        self.resting = farthest <= tol * tol;
+        self.before = std::mem::replace(&mut self.centres, next);
+        self.moves += 1;
+    }
+}

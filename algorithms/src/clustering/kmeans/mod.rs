@@ -1,0 +1,20 @@
+//! `kmeans`: `k` centres with a small summed squared distance to their rows.
+
+mod fit;
+mod kernel;
+mod model;
+mod params;
+mod recluster;
+mod rounds;
+mod seeding;
+#[cfg(test)]
+mod tests;
+
+use emberline_pipeline::Entry;
+
+pub use fit::KMeans;
+pub use model::KMeansModel;
+pub use params::{DistanceMeasure, InitMode, KMeansParams};
+
+/// The registry entry.
+pub const ENTRY: Entry = Entry::estimator::<KMeans>();
