@@ -546,21 +546,26 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, c)| c.to_owned())
 }
 
-/// Number of single-character edits (Levenshtein 1966) between two names, ignoring case.
+/// Number of single-character edits between two names, ignoring case; two letters in each other's place are one edit
+/// (optimal string alignment: Damerau 1964, each part edited at most once).
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (
         a.to_lowercase().chars().collect(),
         b.to_lowercase().chars().collect(),
     );
+    let mut above: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+        let mut next = vec![i + 1; b.len() + 1];
         for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            let substituted = row[j] + usize::from(ca != cb);
+            next[j + 1] = substituted.min(row[j + 1] + 1).min(next[j] + 1);
+            let swapped = i > 0 && j > 0 && *ca == b[j - 1] && a[i - 1] == *cb;
+            if swapped {
+                next[j + 1] = next[j + 1].min(above[j - 1] + 1);
+            }
         }
+        above = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -586,6 +591,17 @@ mod tests {
             schema.get("weight").unwrap_err().to_string(),
             "no column `weight`"
         );
+    }
+
+    #[test]
+    fn swapped_letters_are_one_slip() {
+        assert_eq!(
+            nearest("sede", ["seed", "name"].into_iter()),
+            Some("seed".to_owned())
+        );
+        assert_eq!(edit_distance("abcd", "acbd"), 1);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
     }
 
     #[test]

@@ -1,0 +1,272 @@
+//! What must hold beyond the types: ranges, what belongs together, what is missing.
+
+use std::ops::Range;
+
+use emberline_datasets::{PartitionBy, SourceOptions};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use toml::de::DeTable;
+
+use super::document::Notes;
+use super::section::{self, keys_of, suggest};
+use super::stages::StageConfig;
+use super::tables::{
+    DataExtras, EngineKind, EngineOptions, EvaluateOptions, Head, OutputOptions, SplitOptions,
+};
+use crate::registry::{Kind, Registry};
+
+/// The tables at the top of a config.
+pub(super) const TABLES: [&str; 6] = ["data", "pipeline", "evaluate", "engine", "output", "env"];
+/// A memory limit below this holds not even one block.
+const LEAST_MEMORY: u64 = 1 << 20;
+const MOST_THREADS: usize = 4096;
+const MOST_PARTITIONS: usize = 1 << 20;
+
+/// Every key at the top of a config.
+pub(super) fn top_level() -> Vec<String> {
+    let mut all = keys_of::<Head>();
+    all.extend(TABLES.map(str::to_owned));
+    all
+}
+
+/// A table that may be left out.
+pub(super) fn optional<T>(root: &DeTable<'_>, key: &str, notes: &mut Notes) -> T
+where
+    T: DeserializeOwned + JsonSchema + Default,
+{
+    match section::table(root, "", key, notes) {
+        Some((table, _)) => section::read(key, table, &[], notes),
+        None => T::default(),
+    }
+}
+
+/// The place of the value at a path of keys.
+fn place(root: &DeTable<'_>, path: &[&str]) -> Range<usize> {
+    let mut table = root;
+    let mut span = 0..0;
+    for key in path {
+        let Some(node) = table.get(*key) else { break };
+        span = node.span();
+        match node.get_ref().as_table() {
+            Some(below) => table = below,
+            None => break,
+        }
+    }
+    span
+}
+
+pub(super) fn head(head: &Head, root: &DeTable<'_>, notes: &mut Notes) {
+    let Some(name) = &head.name else { return };
+    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        notes.at(
+            place(root, &["name"]),
+            "`name` must be one line of 1 to 200 bytes",
+        );
+    }
+    if i64::try_from(head.seed).is_err() {
+        notes.at(place(root, &["seed"]), "`seed` must be below 2^63");
+    }
+}
+
+pub(super) fn data(root: &DeTable<'_>, notes: &mut Notes) -> (SourceOptions, DataExtras) {
+    let help = "write [data] and source = \"...\": a file, a glob, a folder, or bundled:NAME";
+    let Some((table, span)) = section::table(root, "", "data", notes) else {
+        if root.get("data").is_none() {
+            notes.missing(None, "`data.source` is missing", help);
+        }
+        return Default::default();
+    };
+    let extra_keys = keys_of::<DataExtras>();
+    let options: SourceOptions = section::read("data", table, &extra_keys, notes);
+    let mut own = DeTable::new();
+    for key in extra_keys.iter().filter(|k| *k != "split") {
+        if let Some((key, node)) = table.get_key_value(key.as_str()) {
+            own.insert(key.clone(), node.clone());
+        }
+    }
+    let mut extras: DataExtras = section::read("data", &own, &[], notes);
+    extras.split = section::table(table, "data", "split", notes).map(|(split, span)| {
+        let options: SplitOptions = section::read("data.split", split, &[], notes);
+        check_split(&options, split, span, notes);
+        options
+    });
+    if table.get("source").is_none() {
+        notes.missing(Some(span), "`data.source` is missing", help);
+    }
+    check_source(&options, root, notes);
+    if extras.memory_limit.is_some_and(|l| l.0 < LEAST_MEMORY) {
+        let span = place(root, &["data", "memory_limit"]);
+        notes.at(span, "`data.memory_limit` must be at least 1MiB");
+    }
+    (options, extras)
+}
+
+fn check_split(options: &SplitOptions, table: &DeTable<'_>, span: Range<usize>, notes: &mut Notes) {
+    let given = |key: &str| table.get(key).map(toml::Spanned::span);
+    if let (Some(test), Some(span)) = (options.test, given("test"))
+        && !(test > 0.0 && test < 1.0)
+    {
+        notes.help(
+            span,
+            format!("`data.split.test` must be above 0 and below 1, got {test}"),
+            Some("0.25 holds out a quarter of the rows"),
+        );
+    }
+    if let (Some(source), Some(span)) = (&options.source, given("source"))
+        && source.trim().is_empty()
+    {
+        notes.at(span, "`data.split.source` must not be empty");
+    }
+    match (given("test"), given("source")) {
+        (Some(_), Some(source)) => {
+            notes.at(source, "`data.split` takes `test` or `source`, not both")
+        }
+        (None, None) => notes.missing(
+            Some(span),
+            "`data.split` needs `test` or `source`",
+            "test = 0.25 holds out a quarter of the rows",
+        ),
+        (None, Some(_)) => {
+            for key in ["stratify", "seed"] {
+                if let Some(span) = given(key) {
+                    let what = format!("`data.split.{key}` means nothing beside `source`");
+                    notes.at(span, what);
+                }
+            }
+        }
+        (Some(_), None) => {}
+    }
+}
+
+fn check_source(options: &SourceOptions, root: &DeTable<'_>, notes: &mut Notes) {
+    let data = root.get("data").and_then(|d| d.get_ref().as_table());
+    let given = |key: &str| data.and_then(|d| d.get(key)).map(toml::Spanned::span);
+    let mut require = |key: &str, holds: bool, rule: &str| {
+        if let Some(span) = given(key).filter(|_| !holds) {
+            notes.at(span, format!("`data.{key}` must be {rule}"));
+        }
+    };
+    let source_given = !options.source.trim().is_empty();
+    // A source that could not be read as text stands at its default, and is reported already.
+    let is_text = data.is_some_and(|d| d.get("source").is_some_and(|n| n.get_ref().is_str()));
+    require(
+        "source",
+        source_given || !is_text,
+        "a file, a glob, a folder, or bundled:NAME",
+    );
+    require("sample_rows", options.sample_rows >= 1, "at least 1");
+    require(
+        "partitions",
+        options
+            .partitions
+            .is_none_or(|n| (1..=MOST_PARTITIONS).contains(&n)),
+        "between 1 and 1048576",
+    );
+    require(
+        "delimiter",
+        options.delimiter.as_deref().is_none_or(|d| d.len() == 1),
+        "one ASCII character",
+    );
+    require(
+        "partition_by",
+        !matches!(&options.partition_by, Some(PartitionBy::Hash(columns)) if columns.is_empty()),
+        "given at least one column",
+    );
+    let roles = [
+        ("label", &options.label),
+        ("weight", &options.weight),
+        ("id", &options.id),
+        ("group", &options.group),
+    ];
+    for (i, (key, column)) in roles.iter().enumerate() {
+        let Some(column) = column else { continue };
+        require(key, !column.is_empty(), "the name of a column");
+        let twice = roles[..i].iter().find(|(_, c)| c.as_ref() == Some(column));
+        if let Some((other, _)) = twice {
+            require(key, false, &format!("another column than `data.{other}`"));
+        }
+    }
+}
+
+pub(super) fn engine(options: &EngineOptions, root: &DeTable<'_>, notes: &mut Notes) {
+    if options.kind == EngineKind::Cluster {
+        notes.help(
+            place(root, &["engine", "kind"]),
+            "this build has no cluster engine",
+            Some("use kind = \"local\""),
+        );
+    }
+    if options.threads > MOST_THREADS {
+        let what = format!("`engine.threads` must be at most {MOST_THREADS}");
+        notes.at(place(root, &["engine", "threads"]), what);
+    }
+}
+
+pub(super) fn output(options: &OutputOptions, root: &DeTable<'_>, notes: &mut Notes) {
+    let paths = [
+        ("model", &options.model),
+        ("report", &options.report),
+        ("predictions", &options.predictions),
+    ];
+    for (i, (key, path)) in paths.iter().enumerate() {
+        let Some(path) = path else { continue };
+        let span = place(root, &["output", key]);
+        if path.trim().is_empty() {
+            notes.at(span, format!("`output.{key}` must not be empty"));
+        } else if let Some((other, _)) = paths[..i].iter().find(|(_, p)| p.as_ref() == Some(path)) {
+            let what = format!("`output.{key}` must be another path than `output.{other}`");
+            notes.at(span, what);
+        }
+    }
+}
+
+/// Kind of the last learner.
+pub(super) fn last_learner(stages: &[StageConfig]) -> Option<(usize, Kind)> {
+    let learners = [Kind::Classifier, Kind::Regressor, Kind::Clusterer];
+    let last = stages.iter().rposition(|s| learners.contains(&s.kind))?;
+    Some((last, stages[last].kind))
+}
+
+/// Metrics must be known, and fit what the last learner predicts.
+pub(super) fn metrics(
+    options: &EvaluateOptions,
+    stages: &[StageConfig],
+    root: &DeTable<'_>,
+    registry: &Registry,
+    notes: &mut Notes,
+) {
+    let table = root.get("evaluate").and_then(|n| n.get_ref().as_table());
+    let list = table.and_then(|t| t.get("metrics"));
+    let spans: Vec<Range<usize>> = list
+        .and_then(|n| n.get_ref().as_array())
+        .map(|a| a.iter().map(toml::Spanned::span).collect())
+        .unwrap_or_default();
+    let names_for = |kind: Option<Kind>| -> Vec<String> {
+        let fitting = |e: &&crate::EvaluatorEntry| kind.is_none_or(|k| e.kind == k);
+        let entries = registry.evaluators().iter().filter(fitting);
+        let mut names: Vec<String> = entries
+            .flat_map(|e| e.metrics.iter().map(|(name, _)| (*name).to_owned()))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let all = names_for(None);
+    let kind = last_learner(stages).map(|(_, kind)| kind);
+    for (i, (metric, span)) in options.metrics.iter().zip(spans).enumerate() {
+        if !all.contains(metric) {
+            let what = format!("unknown metric `{metric}`");
+            notes.help(span, what, suggest(metric, &all));
+        } else if options.metrics[..i].contains(metric) {
+            notes.at(span, format!("metric `{metric}` is given twice"));
+        } else if let Some(kind) = kind
+            && !names_for(Some(kind)).contains(metric)
+        {
+            notes.help(
+                span,
+                format!("metric `{metric}` does not fit a {kind}"),
+                Some(format!("known: {}", names_for(Some(kind)).join(", "))),
+            );
+        }
+    }
+}
