@@ -1,6 +1,10 @@
 //! How a stage names its columns: lists, single names, globs and exclusions.
 
-use emberline_pipeline::datasets::{ColumnType, Schema, SchemaError, SchemaErrors};
+use emberline_pipeline::datasets::{Column, ColumnType, Schema, SchemaError, SchemaErrors};
+
+mod in_out;
+
+pub use in_out::{Choice, InOut, Pair};
 
 /// Columns named by `patterns`, in schema order for globs and in the order written for plain names.
 ///
@@ -16,6 +20,21 @@ pub fn select(
     accepts: impl Fn(&ColumnType) -> bool,
     expected: &str,
 ) -> Result<Vec<String>, SchemaErrors> {
+    let fits = |c: &Column| accepts(&c.ty);
+    select_columns(patterns, schema, fits, fits, expected)
+}
+
+/// As [`select`], but a glob takes the columns that `by_glob` allows, and a plain name must be one that `by_name` allows.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_columns(
+    patterns: &[String],
+    schema: &Schema,
+    by_glob: impl Fn(&Column) -> bool,
+    by_name: impl Fn(&Column) -> bool,
+    expected: &str,
+) -> Result<Vec<String>, SchemaErrors> {
     let mut chosen: Vec<String> = Vec::new();
     let mut errors = Vec::new();
     for pattern in patterns {
@@ -23,9 +42,9 @@ pub fn select(
         if let Some(excluded) = pattern.strip_prefix('!').filter(|_| !exact) {
             chosen.retain(|name| !glob_matches(excluded, name));
         } else if is_glob(pattern) && !exact {
-            let fits = |c: &&emberline_pipeline::datasets::Column| {
+            let fits = |c: &&Column| {
                 glob_matches(pattern, &c.name)
-                    && accepts(&c.ty)
+                    && by_glob(c)
                     && schema.roles().of(&c.name).is_none()
             };
             for column in schema.columns().iter().filter(fits) {
@@ -35,7 +54,7 @@ pub fn select(
             }
         } else {
             match schema.get(pattern) {
-                Ok(column) if accepts(&column.ty) => {
+                Ok(column) if by_name(column) => {
                     if !chosen.contains(pattern) {
                         chosen.push(pattern.clone());
                     }

@@ -4,12 +4,14 @@
 //! reader, the command line and the common checks walk.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod adapters;
 pub mod columns;
 pub mod evaluation;
 pub mod labels;
 pub mod learner;
 pub mod linear;
 pub mod optim;
+pub mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -32,7 +34,11 @@ macro_rules! stages {
 stages! {
     /// Stages that rewrite columns.
     features {
+        imputer,
+        one_hot_encoder,
         pca,
+        standard_scaler,
+        string_indexer,
         vector_assembler,
     }
     /// Learners of classes.

@@ -1,6 +1,8 @@
 //! Small datasets for unit tests.
 #![allow(dead_code)] // each stage's tests use what they need
 
+pub mod stages;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, StringArray};

@@ -8,7 +8,9 @@ mod tests;
 use emberline_pipeline::Entry;
 
 pub use model::VectorAssembler;
-pub use params::{HandleInvalid, VectorAssemblerParams};
+pub use params::VectorAssemblerParams;
+
+pub use crate::adapters::HandleInvalid;
 
 /// The registry entry.
 pub const ENTRY: Entry = Entry::transformer::<VectorAssembler>();

@@ -13,7 +13,8 @@ use emberline_pipeline::row::{Cell, RowLayout, RowStep};
 use emberline_pipeline::{AnyStage, Arrays, Component, Kind, Load, ModelError, ParamErrors, Registry, Stage, Transformer};
 use serde_json::Value;
 
-use super::params::{HandleInvalid, VectorAssemblerParams};
+use super::params::VectorAssemblerParams;
+use crate::adapters::HandleInvalid;
 use crate::columns::{is_glob, select};
 
 /// Puts columns side by side into one dense vector column.

@@ -6,19 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::VectorAssembler;
-
-/// What to do with a row that holds a missing or non-finite value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HandleInvalid {
-    /// Refuse it, naming column and row.
-    #[default]
-    Error,
-    /// Drop the row.
-    Skip,
-    /// Keep it: a missing value stays missing in the vector.
-    Keep,
-}
+use crate::adapters::HandleInvalid;
 
 /// Parameters of [`VectorAssembler`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

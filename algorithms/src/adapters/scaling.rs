@@ -1,0 +1,155 @@
+//! Slots shifted and divided, each by numbers of its own: the model of every scaler.
+
+use std::marker::PhantomData;
+
+use emberline_pipeline::datasets::{Attribute, Column, ColumnType, Dataset, SchemaError};
+use emberline_pipeline::persist::{state, to_state};
+use emberline_pipeline::{Arrays, FitReport, Fitted, ModelError, Result, Run};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{At, ColumnMapper, ColumnParams, Datum, Learn, Refusal, ScalarMap, elementwise, value_name, width};
+use crate::columns::{Choice, Pair};
+
+/// What scalers take: vectors or numbers, in place unless an output is named. A glob takes measured numbers alone, neither
+/// booleans nor indices of categories.
+#[must_use]
+pub fn scaled_columns() -> Choice {
+    Choice {
+        expected: "a number or a vector",
+        by_name: |c| c.ty.is_numeric() || c.ty.is_vector(),
+        by_glob: |c| matches!(c.ty, ColumnType::Integer | ColumnType::Float) && c.attribute == Attribute::Numeric,
+        output: ToOwned::to_owned,
+    }
+}
+
+/// Parameters of a scaler, and what it does with each slot.
+pub trait ScalerParams: ColumnParams {
+    /// For every slot what is taken away and what it is then divided by, in slot order; `None` as divisor marks a slot to be
+    /// written as the middle of the range; and the number of rows.
+    ///
+    /// # Errors
+    /// The data cannot be read or used.
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)>;
+
+    /// What the quotient is multiplied with, and what is then added.
+    fn range(&self) -> (f64, f64) {
+        (1.0, 0.0)
+    }
+}
+
+/// `(x - shift) / divisor * factor + offset` per slot; a missing value stays missing.
+///
+/// A divisor of 0 stands for "constant in training, written as the middle": `0.5 * factor + offset`.
+#[derive(Debug, Clone)]
+pub struct Scaling<P> {
+    shift: Vec<f64>,
+    divisor: Vec<f64>,
+    factor: f64,
+    offset: f64,
+    widths: Vec<usize>,
+    scaler: PhantomData<fn() -> P>,
+}
+
+impl<P> Scaling<P> {
+    /// What is taken away from each slot.
+    #[must_use]
+    pub fn shift(&self) -> &[f64] {
+        &self.shift
+    }
+
+    /// What each slot is divided by; 0 where it was constant and becomes the middle of the range.
+    #[must_use]
+    pub fn divisor(&self) -> &[f64] {
+        &self.divisor
+    }
+}
+
+impl<P: ScalerParams> ScalarMap for Scaling<P> {
+    const STAGE: &'static str = <P as ColumnParams>::NAME;
+
+    fn choice(&self) -> Choice {
+        scaled_columns()
+    }
+
+    fn column(&self, at: At, input: &Column) -> std::result::Result<Column, SchemaError> {
+        let trained = self.widths.get(at.column).copied();
+        if trained.is_none() || width(input) != trained {
+            return Err(SchemaError::Type {
+                column: input.name.clone(),
+                found: input.ty.to_string(),
+                expected: format!("{} slots as in training", trained.unwrap_or(0)),
+            });
+        }
+        Ok(elementwise(input, &Attribute::Numeric))
+    }
+
+    fn map<'a>(&'a self, at: At, value: Datum<'a>) -> std::result::Result<Datum<'a>, Refusal> {
+        let Datum::Number(x) = value else { return Ok(Datum::Missing) };
+        let divisor = self.divisor[at.slot];
+        let unit = if divisor == 0.0 { 0.5 } else { (x - self.shift[at.slot]) / divisor };
+        Ok(Datum::Number(unit * self.factor + self.offset))
+    }
+
+    fn save(&self, arrays: &mut Arrays) -> Value {
+        arrays.put_f64("shift", &self.shift);
+        arrays.put_f64("divisor", &self.divisor);
+        to_state(&Saved { factor: self.factor, offset: self.offset, widths: self.widths.clone() })
+    }
+
+    fn load(value: &Value, arrays: &Arrays, columns: usize) -> std::result::Result<Self, ModelError> {
+        let Saved { factor, offset, widths } = state(Self::STAGE, value)?;
+        let slots = widths.iter().try_fold(0usize, |a, w| a.checked_add(*w));
+        let (Some(slots), true) = (slots, widths.len() == columns) else {
+            return Err(ModelError::stage(Self::STAGE, format!("{} widths for {columns} columns", widths.len())));
+        };
+        let shift = arrays.vector(Self::STAGE, "shift", slots)?.to_vec();
+        let divisor = arrays.vector(Self::STAGE, "divisor", slots)?.to_vec();
+        Ok(Self { shift, divisor, factor, offset, widths, scaler: PhantomData })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    factor: f64,
+    offset: f64,
+    widths: Vec<usize>,
+}
+
+impl<P: ScalerParams> Learn for P {
+    type Model = ColumnMapper<Scaling<P>>;
+
+    fn choice(&self) -> Choice {
+        scaled_columns()
+    }
+
+    fn column(&self, input: &Column) -> std::result::Result<Column, SchemaError> {
+        Ok(elementwise(input, &Attribute::Numeric))
+    }
+
+    fn learn(&self, data: &Dataset, pairs: &[Pair], run: &Run) -> Result<Fitted<Self::Model>> {
+        let columns: Vec<String> = pairs.iter().map(|p| p.input.clone()).collect();
+        let (slots, rows) = self.slots(data, &columns, run)?;
+        let (factor, offset) = self.range();
+        let inputs = columns.iter().map(|c| data.schema().get(c).cloned()).collect::<std::result::Result<Vec<_>, _>>();
+        let widths = inputs.map_err(emberline_pipeline::datasets::SchemaErrors::from)?;
+        let widths = widths.iter().map(|c| width(c).unwrap_or(slots.len())).collect();
+        let map = Scaling {
+            shift: slots.iter().map(|s| s.0).collect(),
+            divisor: slots.iter().map(|s| s.1.unwrap_or(0.0)).collect(),
+            factor,
+            offset,
+            widths,
+            scaler: PhantomData,
+        };
+        let report = FitReport { rows, rounds: 1, ..FitReport::default() };
+        Ok(Fitted { model: ColumnMapper::fitted(pairs, self, map), report })
+    }
+}
+
+/// Names of slots, for messages: `column`, `column[slot]`.
+pub(crate) fn slot_names(data: &Dataset, columns: &[String]) -> Vec<String> {
+    let known = columns.iter().filter_map(|c| data.schema().get(c).ok());
+    known.flat_map(|c| (0..width(c).unwrap_or(0)).map(|j| value_name(c, j))).collect()
+}
