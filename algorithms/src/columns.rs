@@ -43,9 +43,7 @@ pub fn select_columns(
             chosen.retain(|name| !glob_matches(excluded, name));
         } else if is_glob(pattern) && !exact {
             let fits = |c: &&Column| {
-                glob_matches(pattern, &c.name)
-                    && by_glob(c)
-                    && schema.roles().of(&c.name).is_none()
+                glob_matches(pattern, &c.name) && by_glob(c) && schema.roles().of(&c.name).is_none()
             };
             for column in schema.columns().iter().filter(fits) {
                 if !chosen.contains(&column.name) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use emberline_pipeline::datasets::{Column, Dataset, Schema, SchemaError, SchemaErrors};
 use emberline_pipeline::persist::to_state;
 use emberline_pipeline::{
-    AnyStage, Component, Estimator, Fitted, Kind, ParamCheck, ParamErrors, Registry, Result, Run, Stage, Transformer,
+    AnyStage, Component, Estimator, Fitted, Kind, ParamCheck, ParamErrors, Registry, Result, Run,
+    Stage, Transformer,
 };
 use serde_json::Value;
 

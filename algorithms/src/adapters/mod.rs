@@ -6,19 +6,21 @@
 //!
 //! Each gives batch and record path (equal to the bit, as both call the same kernel), schema, saving and loading.
 
-mod number;
 mod learner;
+mod number;
 mod scalar;
 mod scaling;
 mod vector;
 
-use emberline_pipeline::datasets::{Attribute, Column, ColumnType, DataError, Element, Layout, Schema, SchemaErrors};
+use emberline_pipeline::datasets::{
+    Attribute, Column, ColumnType, DataError, Element, Layout, Schema, SchemaErrors,
+};
 use emberline_pipeline::{ParamCheck, ParamSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use number::{Extended, extended, extended_list, extended_lists};
 pub use learner::{Learn, Learner};
+pub use number::{Extended, extended, extended_list, extended_lists};
 pub use scalar::{At, ColumnMapper, Datum, ScalarMap, ScalarRule};
 pub(crate) use scaling::slot_names;
 pub use scaling::{ScalerParams, Scaling, scaled_columns};
@@ -66,21 +68,37 @@ impl Refusal {
     fn error(self, column: impl FnOnce() -> String, row: u64) -> Option<DataError> {
         match self {
             Self::Skip => None,
-            Self::Missing => Some(DataError::Missing { column: column(), row }),
-            Self::Value(message) => Some(DataError::Value { column: column(), row, message }),
+            Self::Missing => Some(DataError::Missing {
+                column: column(),
+                row,
+            }),
+            Self::Value(message) => Some(DataError::Value {
+                column: column(),
+                row,
+                message,
+            }),
         }
     }
 }
 
 /// Names of the inputs or outputs of these pairs; none where the columns do not fit.
 fn names(pairs: Result<Vec<Pair>, SchemaErrors>, of: fn(Pair) -> String) -> Vec<String> {
-    pairs.map(|p| p.into_iter().map(of).collect()).unwrap_or_default()
+    pairs
+        .map(|p| p.into_iter().map(of).collect())
+        .unwrap_or_default()
 }
 
 /// The schema after `pairs` were written as `columns`; only a column written in place is replaced.
-fn with_outputs(schema: &Schema, pairs: &[Pair], columns: Vec<Column>) -> Result<Schema, SchemaErrors> {
+fn with_outputs(
+    schema: &Schema,
+    pairs: &[Pair],
+    columns: Vec<Column>,
+) -> Result<Schema, SchemaErrors> {
     let mut out = schema.clone();
-    let pushed = pairs.iter().zip(columns).map(|(pair, column)| out.push(column, pair.input == pair.output));
+    let pushed = pairs
+        .iter()
+        .zip(columns)
+        .map(|(pair, column)| out.push(column, pair.input == pair.output));
     SchemaErrors::check(pushed.filter_map(Result::err).collect())?;
     Ok(out)
 }
@@ -88,7 +106,8 @@ fn with_outputs(schema: &Schema, pairs: &[Pair], columns: Vec<Column>) -> Result
 /// Gives a made column its name and the source column it stems from.
 fn christen(mut column: Column, input: &Column, output: &str) -> Column {
     output.clone_into(&mut column.name);
-    column.origin = (!column.ty.is_vector() && input.origin() != output).then(|| input.origin().to_owned());
+    column.origin =
+        (!column.ty.is_vector() && input.origin() != output).then(|| input.origin().to_owned());
     column
 }
 
@@ -116,7 +135,11 @@ pub fn elementwise(input: &Column, attribute: &Attribute) -> Column {
 /// Slots of a vector column, 1 for others; `None` while the width is unknown.
 #[must_use]
 pub fn width(column: &Column) -> Option<usize> {
-    if let ColumnType::Vector { width, .. } = &column.ty { *width } else { Some(1) }
+    if let ColumnType::Vector { width, .. } = &column.ty {
+        *width
+    } else {
+        Some(1)
+    }
 }
 
 /// Name of a value for messages: the column, or `column[slot]` inside a vector.
@@ -133,7 +156,13 @@ pub fn value_name(column: &Column, slot: usize) -> String {
 
 /// Whether a column's numbers are stored as `f32`.
 fn is_narrow(column: &Column) -> bool {
-    matches!(column.ty, ColumnType::Vector { element: Element::F32, .. })
+    matches!(
+        column.ty,
+        ColumnType::Vector {
+            element: Element::F32,
+            ..
+        }
+    )
 }
 
 /// A record's vector of another width than the stage was compiled for.

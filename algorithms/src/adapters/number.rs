@@ -91,7 +91,11 @@ pub mod extended_list {
     /// # Errors
     /// Those of the format.
     pub fn serialize<S: Serializer>(v: &[f64], to: S) -> Result<S::Ok, S::Error> {
-        v.iter().copied().map(Extended).collect::<Vec<_>>().serialize(to)
+        v.iter()
+            .copied()
+            .map(Extended)
+            .collect::<Vec<_>>()
+            .serialize(to)
     }
 
     /// Reads the numbers.
@@ -99,7 +103,10 @@ pub mod extended_list {
     /// # Errors
     /// One is no number.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Extended>::deserialize(from)?.into_iter().map(|e| e.0).collect())
+        Ok(Vec::<Extended>::deserialize(from)?
+            .into_iter()
+            .map(|e| e.0)
+            .collect())
     }
 }
 
@@ -112,7 +119,10 @@ pub mod extended_lists {
     /// # Errors
     /// Those of the format.
     pub fn serialize<S: Serializer>(v: &[Vec<f64>], to: S) -> Result<S::Ok, S::Error> {
-        let lists: Vec<Vec<Extended>> = v.iter().map(|l| l.iter().copied().map(Extended).collect()).collect();
+        let lists: Vec<Vec<Extended>> = v
+            .iter()
+            .map(|l| l.iter().copied().map(Extended).collect())
+            .collect();
         lists.serialize(to)
     }
 
@@ -122,7 +132,10 @@ pub mod extended_lists {
     /// One is no number.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<f64>>, D::Error> {
         let lists = Vec::<Vec<Extended>>::deserialize(from)?;
-        Ok(lists.into_iter().map(|l| l.into_iter().map(|e| e.0).collect()).collect())
+        Ok(lists
+            .into_iter()
+            .map(|l| l.into_iter().map(|e| e.0).collect())
+            .collect())
     }
 }
 
@@ -138,7 +151,9 @@ mod tests {
 
     #[test]
     fn infinities_survive_toml_and_json() {
-        let splits = Splits { splits: vec![f64::NEG_INFINITY, 0.1, 3.0, f64::INFINITY] };
+        let splits = Splits {
+            splits: vec![f64::NEG_INFINITY, 0.1, 3.0, f64::INFINITY],
+        };
         let read: Splits = toml::from_str("splits = [-inf, 0.1, 3, \"inf\"]").unwrap();
         assert_eq!(read, splits);
         let json = serde_json::to_string(&splits).unwrap();

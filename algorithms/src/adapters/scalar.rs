@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use emberline_pipeline::datasets::batch::dense_vectors;
-use emberline_pipeline::datasets::{Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors};
+use emberline_pipeline::datasets::{
+    Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
+};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
 use emberline_pipeline::{
-    AnyStage, Arrays, Component, Kind, Load, ModelError, ParamCheck, ParamErrors, Registry, Stage, Transformer,
+    AnyStage, Arrays, Component, Kind, Load, ModelError, ParamCheck, ParamErrors, Registry, Stage,
+    Transformer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ColumnParams, Refusal, christen, is_narrow, names, value_name, width, with_outputs, wrong_width};
+use super::{
+    ColumnParams, Refusal, christen, is_narrow, names, value_name, width, with_outputs, wrong_width,
+};
 use crate::columns::{Choice, InOut, Pair};
 
 /// One value on its way through a kernel.
@@ -30,15 +35,27 @@ pub enum Datum<'a> {
 
 impl<'a> Datum<'a> {
     fn of(number: f64) -> Self {
-        if number.is_nan() { Self::Missing } else { Self::Number(number) }
+        if number.is_nan() {
+            Self::Missing
+        } else {
+            Self::Number(number)
+        }
     }
 
     fn number(self) -> Option<f64> {
-        if let Self::Number(v) = self { Some(v).filter(|v| !v.is_nan()) } else { None }
+        if let Self::Number(v) = self {
+            Some(v).filter(|v| !v.is_nan())
+        } else {
+            None
+        }
     }
 
     fn text(self) -> Option<&'a str> {
-        if let Self::Text(v) = self { Some(v) } else { None }
+        if let Self::Text(v) = self {
+            Some(v)
+        } else {
+            None
+        }
     }
 }
 
@@ -123,7 +140,11 @@ struct Plan<'a, M: ScalarMap> {
 impl<M: ScalarMap> ColumnMapper<M> {
     /// A fitted stage over the columns of `pairs`.
     pub fn fitted(pairs: &[Pair], params: &impl Serialize, map: M) -> Self {
-        Self { io: InOut::of(pairs), params: to_state(params), map }
+        Self {
+            io: InOut::of(pairs),
+            params: to_state(params),
+            map,
+        }
     }
 
     /// The kernel.
@@ -133,7 +154,10 @@ impl<M: ScalarMap> ColumnMapper<M> {
 
     fn plan(&self, schema: &Schema) -> Result<Plan<'_, M>, SchemaErrors> {
         let pairs = self.io.resolve(schema, &self.map.choice())?;
-        let inputs = pairs.iter().map(|p| Ok(schema.get(&p.input)?.clone())).collect::<Result<Vec<_>, SchemaErrors>>()?;
+        let inputs = pairs
+            .iter()
+            .map(|p| Ok(schema.get(&p.input)?.clone()))
+            .collect::<Result<Vec<_>, SchemaErrors>>()?;
         let map = self.map.bound(&inputs.iter().collect::<Vec<_>>())?;
         let (mut outputs, mut starts, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut slot = 0;
@@ -146,22 +170,48 @@ impl<M: ScalarMap> ColumnMapper<M> {
             slot += width(input).unwrap_or(0);
         }
         SchemaErrors::check(errors)?;
-        Ok(Plan { map, pairs, inputs, outputs, starts })
+        Ok(Plan {
+            map,
+            pairs,
+            inputs,
+            outputs,
+            starts,
+        })
     }
 }
 
 impl<M: ScalarMap> Plan<'_, M> {
-    fn one<'a>(&'a self, k: usize, j: usize, value: Datum<'a>, row: u64) -> Result<Option<Datum<'a>>, DataError> {
-        match self.map.map(At { column: k, slot: self.starts[k] + j }, value) {
+    fn one<'a>(
+        &'a self,
+        k: usize,
+        j: usize,
+        value: Datum<'a>,
+        row: u64,
+    ) -> Result<Option<Datum<'a>>, DataError> {
+        match self.map.map(
+            At {
+                column: k,
+                slot: self.starts[k] + j,
+            },
+            value,
+        ) {
             Ok(out) => Ok(Some(out)),
-            Err(refusal) => refusal.error(|| value_name(&self.inputs[k], j), row).map_or(Ok(None), Err),
+            Err(refusal) => refusal
+                .error(|| value_name(&self.inputs[k], j), row)
+                .map_or(Ok(None), Err),
         }
     }
 
     fn scalars(&self, batch: &Batch, k: usize, keep: &mut [bool]) -> Result<ArrayRef, DataError> {
         let (name, n, ids) = (&self.inputs[k].name, batch.num_rows(), batch.row_ids());
-        let text = (self.inputs[k].ty == ColumnType::Text).then(|| batch.text(name)).transpose()?;
-        let numbers = if text.is_none() { Some(batch.numbers(name)?) } else { None };
+        let text = (self.inputs[k].ty == ColumnType::Text)
+            .then(|| batch.text(name))
+            .transpose()?;
+        let numbers = if text.is_none() {
+            Some(batch.numbers(name)?)
+        } else {
+            None
+        };
         let read = |i: usize| match (text, &numbers) {
             (Some(t), _) if t.is_valid(i) => Datum::Text(t.value(i)),
             (_, Some(x)) if x.is_valid(i) => Datum::of(x.value(i)),
@@ -174,7 +224,10 @@ impl<M: ScalarMap> Plan<'_, M> {
         });
         let rows = rows.by_ref();
         Ok(match &self.outputs[k].ty {
-            ColumnType::Text => Arc::new(rows.map(|v| Ok(v?.text())).collect::<Result<StringArray, DataError>>()?),
+            ColumnType::Text => Arc::new(
+                rows.map(|v| Ok(v?.text()))
+                    .collect::<Result<StringArray, DataError>>()?,
+            ),
             ColumnType::Integer => {
                 let whole = rows.map(|v| Ok(v?.number().map(|x| x as i64)));
                 Arc::new(whole.collect::<Result<Int64Array, DataError>>()?)
@@ -183,7 +236,10 @@ impl<M: ScalarMap> Plan<'_, M> {
                 let truth = rows.map(|v| Ok(v?.number().map(|x| x != 0.0)));
                 Arc::new(truth.collect::<Result<BooleanArray, DataError>>()?)
             }
-            _ => Arc::new(rows.map(|v| Ok(v?.number())).collect::<Result<Float64Array, DataError>>()?),
+            _ => Arc::new(
+                rows.map(|v| Ok(v?.number()))
+                    .collect::<Result<Float64Array, DataError>>()?,
+            ),
         })
     }
 
@@ -200,7 +256,11 @@ impl<M: ScalarMap> Plan<'_, M> {
                 *v = out.and_then(Datum::number).unwrap_or(f64::NAN);
             }
         }
-        let element = if is_narrow(&self.outputs[k]) { Element::F32 } else { Element::F64 };
+        let element = if is_narrow(&self.outputs[k]) {
+            Element::F32
+        } else {
+            Element::F64
+        };
         dense_vectors(values, w, element, true, n)
     }
 }
@@ -235,10 +295,18 @@ impl<M: ScalarMap> Transformer for ColumnMapper<M> {
         let mut out = batch.clone();
         for k in 0..plan.pairs.len() {
             let is_vector = plan.inputs[k].ty.is_vector();
-            let array = if is_vector { plan.vectors(&batch, k, &mut keep)? } else { plan.scalars(&batch, k, &mut keep)? };
+            let array = if is_vector {
+                plan.vectors(&batch, k, &mut keep)?
+            } else {
+                plan.scalars(&batch, k, &mut keep)?
+            };
             out = out.with_column(plan.outputs[k].clone(), array)?;
         }
-        if keep.iter().all(|k| *k) { Ok(out) } else { out.filter(&BooleanArray::from(keep)) }
+        if keep.iter().all(|k| *k) {
+            Ok(out)
+        } else {
+            out.filter(&BooleanArray::from(keep))
+        }
     }
 
     fn drops_rows(&self) -> bool {
@@ -247,19 +315,34 @@ impl<M: ScalarMap> Transformer for ColumnMapper<M> {
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {
         let plan = self.plan(input)?;
-        let bound = Self { io: InOut::of(&plan.pairs), params: self.params.clone(), map: plan.map.into_owned() };
+        let bound = Self {
+            io: InOut::of(&plan.pairs),
+            params: self.params.clone(),
+            map: plan.map.into_owned(),
+        };
         Ok(Some(Arc::new(bound)))
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
-        to_state(&Saved { columns: self.io.clone(), params: self.params.clone(), map: self.map.save(arrays) })
+        to_state(&Saved {
+            columns: self.io.clone(),
+            params: self.params.clone(),
+            map: self.map.save(arrays),
+        })
     }
 
     fn row_step(&self, layout: &mut RowLayout) -> Result<Box<dyn RowStep>, SchemaErrors> {
         let plan = self.plan(layout.schema())?;
-        let plan = Plan { map: Cow::Owned(plan.map.into_owned()), ..plan };
+        let plan = Plan {
+            map: Cow::Owned(plan.map.into_owned()),
+            ..plan
+        };
         with_outputs(layout.schema(), &plan.pairs, plan.outputs.clone())?;
-        let from = plan.pairs.iter().map(|p| layout.cell(&p.input)).collect::<Result<Vec<_>, _>>()?;
+        let from = plan
+            .pairs
+            .iter()
+            .map(|p| layout.cell(&p.input))
+            .collect::<Result<Vec<_>, _>>()?;
         let to: Vec<usize> = plan.outputs.iter().map(|c| layout.add(c.clone())).collect();
         Ok(Box::new(move |row: &mut [Cell]| {
             for k in 0..plan.pairs.len() {
@@ -286,7 +369,9 @@ impl<M: ScalarMap> Plan<'_, M> {
             }
             let narrow = is_narrow(&self.outputs[k]);
             for (j, (v, o)) in x.iter().zip(to.vector_mut(w)).enumerate() {
-                let Some(out) = self.one(k, j, Datum::of(*v), 0)? else { return Ok(false) };
+                let Some(out) = self.one(k, j, Datum::of(*v), 0)? else {
+                    return Ok(false);
+                };
                 let out = out.number().unwrap_or(f64::NAN);
                 *o = if narrow { f64::from(out as f32) } else { out };
             }
@@ -297,7 +382,9 @@ impl<M: ScalarMap> Plan<'_, M> {
             Cell::Text(t) => Datum::Text(t),
             _ => Datum::Missing,
         };
-        let Some(out) = self.one(k, 0, value, 0)? else { return Ok(false) };
+        let Some(out) = self.one(k, 0, value, 0)? else {
+            return Ok(false);
+        };
         match out {
             Datum::Text(t) => to.set_text(t),
             other => *to = other.number().map_or(Cell::Null, Cell::Number),
@@ -318,7 +405,11 @@ impl<M: ScalarMap> Load for ColumnMapper<M> {
     fn load(value: &Value, arrays: &Arrays, _: &Registry) -> Result<Self, ModelError> {
         let saved: Saved = state(M::STAGE, value)?;
         let map = M::load(&saved.map, arrays, saved.columns.n_patterns())?;
-        Ok(Self { io: saved.columns, params: saved.params, map })
+        Ok(Self {
+            io: saved.columns,
+            params: saved.params,
+            map,
+        })
     }
 }
 
@@ -332,7 +423,11 @@ impl<M: ScalarRule> Component for ColumnMapper<M> {
         let mut check = ParamCheck::new();
         let io = params.check(&mut check);
         check.finish()?;
-        Ok(Self { io, params: to_state(&params), map: M::from_params(&params) })
+        Ok(Self {
+            io,
+            params: to_state(&params),
+            map: M::from_params(&params),
+        })
     }
 
     fn erase(self) -> AnyStage {

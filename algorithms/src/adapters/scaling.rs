@@ -8,7 +8,10 @@ use emberline_pipeline::{Arrays, FitReport, Fitted, ModelError, Result, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{At, ColumnMapper, ColumnParams, Datum, Learn, Refusal, ScalarMap, elementwise, value_name, width};
+use super::{
+    At, ColumnMapper, ColumnParams, Datum, Learn, Refusal, ScalarMap, elementwise, value_name,
+    width,
+};
 use crate::columns::{Choice, Pair};
 
 /// What scalers take: vectors or numbers, in place unless an output is named. A glob takes measured numbers alone, neither
@@ -18,7 +21,10 @@ pub fn scaled_columns() -> Choice {
     Choice {
         expected: "a number or a vector",
         by_name: |c| c.ty.is_numeric() || c.ty.is_vector(),
-        by_glob: |c| matches!(c.ty, ColumnType::Integer | ColumnType::Float) && c.attribute == Attribute::Numeric,
+        by_glob: |c| {
+            matches!(c.ty, ColumnType::Integer | ColumnType::Float)
+                && c.attribute == Attribute::Numeric
+        },
         output: ToOwned::to_owned,
     }
 }
@@ -30,7 +36,12 @@ pub trait ScalerParams: ColumnParams {
     ///
     /// # Errors
     /// The data cannot be read or used.
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)>;
+    fn slots(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        run: &Run,
+    ) -> Result<(Vec<(f64, Option<f64>)>, u64)>;
 
     /// What the quotient is multiplied with, and what is then added.
     fn range(&self) -> (f64, f64) {
@@ -85,27 +96,55 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
     }
 
     fn map<'a>(&'a self, at: At, value: Datum<'a>) -> std::result::Result<Datum<'a>, Refusal> {
-        let Datum::Number(x) = value else { return Ok(Datum::Missing) };
+        let Datum::Number(x) = value else {
+            return Ok(Datum::Missing);
+        };
         let divisor = self.divisor[at.slot];
-        let unit = if divisor == 0.0 { 0.5 } else { (x - self.shift[at.slot]) / divisor };
+        let unit = if divisor == 0.0 {
+            0.5
+        } else {
+            (x - self.shift[at.slot]) / divisor
+        };
         Ok(Datum::Number(unit * self.factor + self.offset))
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
         arrays.put_f64("shift", &self.shift);
         arrays.put_f64("divisor", &self.divisor);
-        to_state(&Saved { factor: self.factor, offset: self.offset, widths: self.widths.clone() })
+        to_state(&Saved {
+            factor: self.factor,
+            offset: self.offset,
+            widths: self.widths.clone(),
+        })
     }
 
-    fn load(value: &Value, arrays: &Arrays, columns: usize) -> std::result::Result<Self, ModelError> {
-        let Saved { factor, offset, widths } = state(Self::STAGE, value)?;
+    fn load(
+        value: &Value,
+        arrays: &Arrays,
+        columns: usize,
+    ) -> std::result::Result<Self, ModelError> {
+        let Saved {
+            factor,
+            offset,
+            widths,
+        } = state(Self::STAGE, value)?;
         let slots = widths.iter().try_fold(0usize, |a, w| a.checked_add(*w));
         let (Some(slots), true) = (slots, widths.len() == columns) else {
-            return Err(ModelError::stage(Self::STAGE, format!("{} widths for {columns} columns", widths.len())));
+            return Err(ModelError::stage(
+                Self::STAGE,
+                format!("{} widths for {columns} columns", widths.len()),
+            ));
         };
         let shift = arrays.vector(Self::STAGE, "shift", slots)?.to_vec();
         let divisor = arrays.vector(Self::STAGE, "divisor", slots)?.to_vec();
-        Ok(Self { shift, divisor, factor, offset, widths, scaler: PhantomData })
+        Ok(Self {
+            shift,
+            divisor,
+            factor,
+            offset,
+            widths,
+            scaler: PhantomData,
+        })
     }
 }
 
@@ -132,9 +171,15 @@ impl<P: ScalerParams> Learn for P {
         let columns: Vec<String> = pairs.iter().map(|p| p.input.clone()).collect();
         let (slots, rows) = self.slots(data, &columns, run)?;
         let (factor, offset) = self.range();
-        let inputs = columns.iter().map(|c| data.schema().get(c).cloned()).collect::<std::result::Result<Vec<_>, _>>();
+        let inputs = columns
+            .iter()
+            .map(|c| data.schema().get(c).cloned())
+            .collect::<std::result::Result<Vec<_>, _>>();
         let widths = inputs.map_err(emberline_pipeline::datasets::SchemaErrors::from)?;
-        let widths = widths.iter().map(|c| width(c).unwrap_or(slots.len())).collect();
+        let widths = widths
+            .iter()
+            .map(|c| width(c).unwrap_or(slots.len()))
+            .collect();
         let map = Scaling {
             shift: slots.iter().map(|s| s.0).collect(),
             divisor: slots.iter().map(|s| s.1.unwrap_or(0.0)).collect(),
@@ -143,13 +188,22 @@ impl<P: ScalerParams> Learn for P {
             widths,
             scaler: PhantomData,
         };
-        let report = FitReport { rows, rounds: 1, ..FitReport::default() };
-        Ok(Fitted { model: ColumnMapper::fitted(pairs, self, map), report })
+        let report = FitReport {
+            rows,
+            rounds: 1,
+            ..FitReport::default()
+        };
+        Ok(Fitted {
+            model: ColumnMapper::fitted(pairs, self, map),
+            report,
+        })
     }
 }
 
 /// Names of slots, for messages: `column`, `column[slot]`.
 pub(crate) fn slot_names(data: &Dataset, columns: &[String]) -> Vec<String> {
     let known = columns.iter().filter_map(|c| data.schema().get(c).ok());
-    known.flat_map(|c| (0..width(c).unwrap_or(0)).map(|j| value_name(c, j))).collect()
+    known
+        .flat_map(|c| (0..width(c).unwrap_or(0)).map(|j| value_name(c, j)))
+        .collect()
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use emberline_pipeline::datasets::batch::dense_vectors;
-use emberline_pipeline::datasets::{Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors};
+use emberline_pipeline::datasets::{
+    Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors,
+};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
 use emberline_pipeline::{
-    AnyStage, Arrays, Component, Kind, Load, ModelError, ParamCheck, ParamErrors, Registry, Stage, Transformer,
+    AnyStage, Arrays, Component, Kind, Load, ModelError, ParamCheck, ParamErrors, Registry, Stage,
+    Transformer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,7 +92,11 @@ struct Plan<'a, M: VectorMap> {
 impl<M: VectorMap> VectorMapper<M> {
     /// A fitted stage over the columns of `pairs`.
     pub fn fitted(pairs: &[Pair], params: &impl Serialize, map: M) -> Self {
-        Self { io: InOut::of(pairs), params: to_state(params), map }
+        Self {
+            io: InOut::of(pairs),
+            params: to_state(params),
+            map,
+        }
     }
 
     /// The kernel.
@@ -99,7 +106,10 @@ impl<M: VectorMap> VectorMapper<M> {
 
     fn plan(&self, schema: &Schema) -> Result<Plan<'_, M>, SchemaErrors> {
         let pairs = self.io.resolve(schema, &self.map.choice())?;
-        let inputs = pairs.iter().map(|p| Ok(schema.get(&p.input)?.clone())).collect::<Result<Vec<_>, SchemaErrors>>()?;
+        let inputs = pairs
+            .iter()
+            .map(|p| Ok(schema.get(&p.input)?.clone()))
+            .collect::<Result<Vec<_>, SchemaErrors>>()?;
         let map = self.map.bound(&inputs.iter().collect::<Vec<_>>())?;
         let (mut outputs, mut errors) = (Vec::new(), Vec::new());
         for (k, (input, pair)) in inputs.iter().zip(&pairs).enumerate() {
@@ -109,16 +119,32 @@ impl<M: VectorMap> VectorMapper<M> {
             }
         }
         SchemaErrors::check(errors)?;
-        Ok(Plan { map, pairs, inputs, outputs })
+        Ok(Plan {
+            map,
+            pairs,
+            inputs,
+            outputs,
+        })
     }
 }
 
 impl<M: VectorMap> Plan<'_, M> {
     fn array(&self, batch: &Batch, k: usize, keep: &mut [bool]) -> Result<ArrayRef, DataError> {
         let (input, n) = (&self.inputs[k], batch.num_rows());
-        let (w, to) = (width(input).unwrap_or(0), width(&self.outputs[k]).unwrap_or(0));
-        let vectors = input.ty.is_vector().then(|| batch.vector(&input.name)).transpose()?;
-        let numbers = if vectors.is_none() { Some(batch.numbers(&input.name)?) } else { None };
+        let (w, to) = (
+            width(input).unwrap_or(0),
+            width(&self.outputs[k]).unwrap_or(0),
+        );
+        let vectors = input
+            .ty
+            .is_vector()
+            .then(|| batch.vector(&input.name))
+            .transpose()?;
+        let numbers = if vectors.is_none() {
+            Some(batch.numbers(&input.name)?)
+        } else {
+            None
+        };
         let mut x = vec![0.0; w];
         let mut values = vec![0.0; n * to];
         for i in 0..n {
@@ -128,10 +154,16 @@ impl<M: VectorMap> Plan<'_, M> {
                 x[0] = if v.is_valid(i) { v.value(i) } else { f64::NAN };
             }
             if let Err(refusal) = self.map.map(k, &x, &mut values[i * to..(i + 1) * to]) {
-                keep[i] = refusal.error(|| input.name.clone(), batch.row_ids()[i]).map_or(Ok(false), Err)?;
+                keep[i] = refusal
+                    .error(|| input.name.clone(), batch.row_ids()[i])
+                    .map_or(Ok(false), Err)?;
             }
         }
-        let element = if is_narrow(&self.outputs[k]) { Element::F32 } else { Element::F64 };
+        let element = if is_narrow(&self.outputs[k]) {
+            Element::F32
+        } else {
+            Element::F64
+        };
         dense_vectors(values, to, element, true, n)
     }
 
@@ -139,14 +171,20 @@ impl<M: VectorMap> Plan<'_, M> {
     fn cell(&self, k: usize, from: &Cell, to: &mut Cell) -> Result<bool, DataError> {
         let input = &self.inputs[k];
         let scalar = [from.number().unwrap_or(f64::NAN)];
-        let x = if input.ty.is_vector() { from.vector() } else { &scalar };
+        let x = if input.ty.is_vector() {
+            from.vector()
+        } else {
+            &scalar
+        };
         let w = width(input).unwrap_or(0);
         if x.len() != w {
             return Err(wrong_width(&input.name, x.len(), w));
         }
         let out = to.vector_mut(width(&self.outputs[k]).unwrap_or(0));
         if let Err(refusal) = self.map.map(k, x, out) {
-            return refusal.error(|| input.name.clone(), 0).map_or(Ok(false), Err);
+            return refusal
+                .error(|| input.name.clone(), 0)
+                .map_or(Ok(false), Err);
         }
         if is_narrow(&self.outputs[k]) {
             out.iter_mut().for_each(|v| *v = f64::from(*v as f32));
@@ -186,7 +224,11 @@ impl<M: VectorMap> Transformer for VectorMapper<M> {
         for k in 0..plan.pairs.len() {
             out = out.with_column(plan.outputs[k].clone(), plan.array(&batch, k, &mut keep)?)?;
         }
-        if keep.iter().all(|k| *k) { Ok(out) } else { out.filter(&BooleanArray::from(keep)) }
+        if keep.iter().all(|k| *k) {
+            Ok(out)
+        } else {
+            out.filter(&BooleanArray::from(keep))
+        }
     }
 
     fn drops_rows(&self) -> bool {
@@ -195,19 +237,34 @@ impl<M: VectorMap> Transformer for VectorMapper<M> {
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {
         let plan = self.plan(input)?;
-        let bound = Self { io: InOut::of(&plan.pairs), params: self.params.clone(), map: plan.map.into_owned() };
+        let bound = Self {
+            io: InOut::of(&plan.pairs),
+            params: self.params.clone(),
+            map: plan.map.into_owned(),
+        };
         Ok(Some(Arc::new(bound)))
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
-        to_state(&Saved { columns: self.io.clone(), params: self.params.clone(), map: self.map.save(arrays) })
+        to_state(&Saved {
+            columns: self.io.clone(),
+            params: self.params.clone(),
+            map: self.map.save(arrays),
+        })
     }
 
     fn row_step(&self, layout: &mut RowLayout) -> Result<Box<dyn RowStep>, SchemaErrors> {
         let plan = self.plan(layout.schema())?;
-        let plan = Plan { map: Cow::Owned(plan.map.into_owned()), ..plan };
+        let plan = Plan {
+            map: Cow::Owned(plan.map.into_owned()),
+            ..plan
+        };
         with_outputs(layout.schema(), &plan.pairs, plan.outputs.clone())?;
-        let from = plan.pairs.iter().map(|p| layout.cell(&p.input)).collect::<Result<Vec<_>, _>>()?;
+        let from = plan
+            .pairs
+            .iter()
+            .map(|p| layout.cell(&p.input))
+            .collect::<Result<Vec<_>, _>>()?;
         let to: Vec<usize> = plan.outputs.iter().map(|c| layout.add(c.clone())).collect();
         Ok(Box::new(move |row: &mut [Cell]| {
             for k in 0..plan.pairs.len() {
@@ -235,7 +292,11 @@ impl<M: VectorMap> Load for VectorMapper<M> {
     fn load(value: &Value, arrays: &Arrays, _: &Registry) -> Result<Self, ModelError> {
         let saved: Saved = state(M::STAGE, value)?;
         let map = M::load(&saved.map, arrays, saved.columns.n_patterns())?;
-        Ok(Self { io: saved.columns, params: saved.params, map })
+        Ok(Self {
+            io: saved.columns,
+            params: saved.params,
+            map,
+        })
     }
 }
 
@@ -249,7 +310,11 @@ impl<M: VectorRule> Component for VectorMapper<M> {
         let mut check = ParamCheck::new();
         let io = params.check(&mut check);
         check.finish()?;
-        Ok(Self { io, params: to_state(&params), map: M::from_params(&params) })
+        Ok(Self {
+            io,
+            params: to_state(&params),
+            map: M::from_params(&params),
+        })
     }
 
     fn erase(self) -> AnyStage {

@@ -46,17 +46,26 @@ impl InOut {
         default: &[&str],
     ) -> Self {
         if input.is_some() && !inputs.is_empty() {
-            check.reject("inputs", "cannot stand beside `input`; name all columns in one of the two");
+            check.reject(
+                "inputs",
+                "cannot stand beside `input`; name all columns in one of the two",
+            );
         }
         if output.is_some() && !outputs.is_empty() {
-            check.reject("outputs", "cannot stand beside `output`; name all columns in one of the two");
+            check.reject(
+                "outputs",
+                "cannot stand beside `output`; name all columns in one of the two",
+            );
         }
         let mut found: Vec<String> = input.iter().chain(inputs).cloned().collect();
         if found.is_empty() {
             found = default.iter().map(ToString::to_string).collect();
         }
         if found.is_empty() {
-            check.reject("input", "is missing; name a column, or several (or a glob) in `inputs`");
+            check.reject(
+                "input",
+                "is missing; name a column, or several (or a glob) in `inputs`",
+            );
         }
         let named: Vec<String> = output.iter().chain(outputs).cloned().collect();
         for (parameter, names) in [("inputs", &found), ("outputs", &named)] {
@@ -70,9 +79,19 @@ impl InOut {
         }
         let open = found.iter().any(|p| is_glob(p) || p.starts_with('!'));
         if !open && !named.is_empty() && named.len() != found.len() {
-            check.reject("outputs", format!("must be as many as the inputs: {} for {}", named.len(), found.len()));
+            check.reject(
+                "outputs",
+                format!(
+                    "must be as many as the inputs: {} for {}",
+                    named.len(),
+                    found.len()
+                ),
+            );
         }
-        Self { inputs: found, outputs: named }
+        Self {
+            inputs: found,
+            outputs: named,
+        }
     }
 
     /// These columns and no others.
@@ -96,7 +115,13 @@ impl InOut {
     /// A column that is absent or does not fit, an output that is another column of the schema, two outputs of one name,
     /// a number of outputs that does not fit what the globs took.
     pub fn resolve(&self, schema: &Schema, choice: &Choice) -> Result<Vec<Pair>, SchemaErrors> {
-        let inputs = select_columns(&self.inputs, schema, choice.by_glob, choice.by_name, choice.expected)?;
+        let inputs = select_columns(
+            &self.inputs,
+            schema,
+            choice.by_glob,
+            choice.by_name,
+            choice.expected,
+        )?;
         let outputs: Vec<String> = if self.outputs.is_empty() {
             inputs.iter().map(|i| (choice.output)(i)).collect()
         } else {
@@ -114,14 +139,20 @@ impl InOut {
         let mut errors = Vec::new();
         for (i, output) in outputs.iter().enumerate() {
             if outputs[..i].contains(output) {
-                errors.push(SchemaError::Duplicate { column: output.clone() });
+                errors.push(SchemaError::Duplicate {
+                    column: output.clone(),
+                });
             } else if *output != inputs[i] && schema.index_of(output).is_some() {
-                errors.push(SchemaError::Exists { column: output.clone() });
+                errors.push(SchemaError::Exists {
+                    column: output.clone(),
+                });
             }
         }
         SchemaErrors::check(errors)?;
         let pairs = inputs.into_iter().zip(outputs);
-        Ok(pairs.map(|(input, output)| Pair { input, output }).collect())
+        Ok(pairs
+            .map(|(input, output)| Pair { input, output })
+            .collect())
     }
 }
 
@@ -152,12 +183,22 @@ mod tests {
     fn lists(inputs: &[&str], outputs: &[&str]) -> InOut {
         let owned = |l: &[&str]| l.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut check = ParamCheck::new();
-        let io = InOut::read(&mut check, (&None, &owned(inputs)), (&None, &owned(outputs)), &[]);
+        let io = InOut::read(
+            &mut check,
+            (&None, &owned(inputs)),
+            (&None, &owned(outputs)),
+            &[],
+        );
         check.finish().unwrap();
         io
     }
 
-    fn wrong(input: Option<&str>, inputs: &[&str], output: Option<&str>, outputs: &[&str]) -> String {
+    fn wrong(
+        input: Option<&str>,
+        inputs: &[&str],
+        output: Option<&str>,
+        outputs: &[&str],
+    ) -> String {
         let owned = |l: &[&str]| l.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut check = ParamCheck::new();
         InOut::read(
@@ -172,7 +213,12 @@ mod tests {
     #[test]
     fn a_glob_and_a_plain_name_follow_their_own_rules() {
         let taken = |inputs: &[&str]| -> Vec<String> {
-            lists(inputs, &[]).resolve(&schema(), &NUMBERS).unwrap().into_iter().map(|p| p.input).collect()
+            lists(inputs, &[])
+                .resolve(&schema(), &NUMBERS)
+                .unwrap()
+                .into_iter()
+                .map(|p| p.input)
+                .collect()
         };
         assert_eq!(taken(&["*"]), ["a", "b"]);
         assert_eq!(taken(&["*", "n", "!a"]), ["b", "n"]);
@@ -187,21 +233,36 @@ mod tests {
     #[test]
     fn an_output_may_be_its_own_input_but_no_other_column() {
         assert!(lists(&["a"], &["a"]).resolve(&schema(), &NUMBERS).is_ok());
-        let error = lists(&["a"], &["b"]).resolve(&schema(), &NUMBERS).unwrap_err();
-        assert_eq!(error.to_string(), "output column `b` exists already; name another output");
+        let error = lists(&["a"], &["b"])
+            .resolve(&schema(), &NUMBERS)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "output column `b` exists already; name another output"
+        );
     }
 
     #[test]
     fn a_glob_that_takes_another_number_of_columns_than_outputs_is_an_error() {
-        let error = lists(&["*"], &["x"]).resolve(&schema(), &NUMBERS).unwrap_err();
-        assert_eq!(error.to_string(), "`outputs` names 1 columns, but `inputs` takes 2: a, b");
+        let error = lists(&["*"], &["x"])
+            .resolve(&schema(), &NUMBERS)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`outputs` names 1 columns, but `inputs` takes 2: a, b"
+        );
     }
 
     #[test]
     fn every_mistake_in_the_four_parameters_is_named() {
         assert!(wrong(None, &[], None, &[]).contains("`input` is missing"));
-        assert!(wrong(Some("a"), &["b"], None, &[]).contains("`inputs` cannot stand beside `input`"));
-        assert!(wrong(Some("a"), &[], Some("x"), &["y"]).contains("`outputs` cannot stand beside `output`"));
+        assert!(
+            wrong(Some("a"), &["b"], None, &[]).contains("`inputs` cannot stand beside `input`")
+        );
+        assert!(
+            wrong(Some("a"), &[], Some("x"), &["y"])
+                .contains("`outputs` cannot stand beside `output`")
+        );
         assert!(wrong(None, &["a", "b"], None, &["x"]).contains("as many as the inputs: 1 for 2"));
         assert!(wrong(None, &["a", "a"], None, &[]).contains("must not name `a` twice"));
         assert!(wrong(Some(""), &[], None, &[]).contains("empty name"));

@@ -30,13 +30,21 @@ impl Counts {
 
     /// Distinct numbers in ascending order with their counts; empty for text.
     pub fn numbers(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        let map = if let Self::Number(m) = self { Some(m) } else { None };
+        let map = if let Self::Number(m) = self {
+            Some(m)
+        } else {
+            None
+        };
         map.into_iter().flatten().map(|(k, n)| (number(*k), *n))
     }
 
     /// Distinct texts in alphabetical order with their counts; empty for numbers.
     pub fn texts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let map = if let Self::Text(m) = self { Some(m) } else { None };
+        let map = if let Self::Text(m) = self {
+            Some(m)
+        } else {
+            None
+        };
         map.into_iter().flatten().map(|(k, n)| (k.as_str(), *n))
     }
 }
@@ -67,9 +75,12 @@ impl Partial for AllCounts {
         self.rows += later.rows;
         for (own, other) in self.columns.iter_mut().zip(later.columns) {
             match (own, other) {
-                (Counts::Text(a), Counts::Text(b)) => b.into_iter().for_each(|(k, n)| *a.entry(k).or_insert(0) += n),
+                (Counts::Text(a), Counts::Text(b)) => b
+                    .into_iter()
+                    .for_each(|(k, n)| *a.entry(k).or_insert(0) += n),
                 (Counts::Number(a), Counts::Number(b)) => {
-                    b.into_iter().for_each(|(k, n)| *a.entry(k).or_insert(0) += n);
+                    b.into_iter()
+                        .for_each(|(k, n)| *a.entry(k).or_insert(0) += n);
                 }
                 // A column has one type in every batch.
                 _ => {}
@@ -96,7 +107,10 @@ impl Round for CountRound {
             columns.push(if batch.schema().get(name)?.ty == ColumnType::Text {
                 let text = batch.text(name)?;
                 let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-                for value in (0..text.len()).filter(|i| text.is_valid(*i)).map(|i| text.value(i)) {
+                for value in (0..text.len())
+                    .filter(|i| text.is_valid(*i))
+                    .map(|i| text.value(i))
+                {
                     match counts.get_mut(value) {
                         Some(n) => *n += 1,
                         None => drop(counts.insert(value.to_owned(), 1)),
@@ -105,13 +119,21 @@ impl Round for CountRound {
                 Counts::Text(counts)
             } else {
                 let mut counts = BTreeMap::new();
-                for v in batch.numbers(name)?.iter().flatten().filter(|v| !v.is_nan() && Some(*v) != self.missing) {
+                for v in batch
+                    .numbers(name)?
+                    .iter()
+                    .flatten()
+                    .filter(|v| !v.is_nan() && Some(*v) != self.missing)
+                {
                     *counts.entry(key(v)).or_insert(0) += 1;
                 }
                 Counts::Number(counts)
             });
         }
-        Ok(AllCounts { rows: batch.num_rows() as u64, columns })
+        Ok(AllCounts {
+            rows: batch.num_rows() as u64,
+            columns,
+        })
     }
 }
 
@@ -119,8 +141,16 @@ impl Round for CountRound {
 ///
 /// # Errors
 /// No rows, or the data cannot be read.
-pub fn count(data: &Dataset, columns: &[String], missing: Option<f64>, run: &Run) -> Result<(u64, Vec<Counts>)> {
-    let round = CountRound { columns: columns.to_vec(), missing };
+pub fn count(
+    data: &Dataset,
+    columns: &[String],
+    missing: Option<f64>,
+    run: &Run,
+) -> Result<(u64, Vec<Counts>)> {
+    let round = CountRound {
+        columns: columns.to_vec(),
+        missing,
+    };
     let counted = run.scan(data, columns, &round)?.ok_or_else(no_rows)?;
     Ok((counted.rows, counted.columns))
 }
@@ -131,9 +161,21 @@ mod tests {
 
     #[test]
     fn keys_sort_like_numbers_and_give_them_back() {
-        let values = [f64::NEG_INFINITY, -2.5, -1e-300, 0.0, 1e-300, 7.0, f64::INFINITY];
+        let values = [
+            f64::NEG_INFINITY,
+            -2.5,
+            -1e-300,
+            0.0,
+            1e-300,
+            7.0,
+            f64::INFINITY,
+        ];
         assert!(values.windows(2).all(|w| key(w[0]) < key(w[1])));
-        assert!(values.iter().all(|v| number(key(*v)).to_bits() == v.to_bits()));
+        assert!(
+            values
+                .iter()
+                .all(|v| number(key(*v)).to_bits() == v.to_bits())
+        );
         assert_eq!(key(-0.0), key(0.0));
     }
 }

@@ -8,7 +8,7 @@ use emberline_pipeline::datasets::{Batch, DataError};
 
 pub use counts::{Counts, count};
 pub use moments::{SlotMoments, moments, present_moments};
-pub use quantiles::{quantile_lower, quantile_linear, sorted_values};
+pub use quantiles::{quantile_linear, quantile_lower, sorted_values};
 
 use crate::adapters::value_name;
 
@@ -66,5 +66,7 @@ fn no_rows() -> DataError {
 
 /// A slot without a single value.
 pub(crate) fn no_values(name: &str) -> DataError {
-    DataError::Unusable(format!("column `{name}` holds no value at all; leave it out of the inputs, or impute it before"))
+    DataError::Unusable(format!(
+        "column `{name}` holds no value at all; leave it out of the inputs, or impute it before"
+    ))
 }

@@ -47,7 +47,10 @@ impl Round for MomentsRound {
             slots[slot].push(v, 1.0);
         })?;
         slots.resize(width, Moments::default());
-        Ok(SlotMoments { rows: batch.num_rows() as u64, slots })
+        Ok(SlotMoments {
+            rows: batch.num_rows() as u64,
+            slots,
+        })
     }
 }
 
@@ -55,8 +58,16 @@ impl Round for MomentsRound {
 ///
 /// # Errors
 /// No rows, an infinite value, or the data cannot be read.
-pub fn moments(data: &Dataset, columns: &[String], missing: Option<f64>, run: &Run) -> Result<SlotMoments> {
-    let round = MomentsRound { columns: columns.to_vec(), missing };
+pub fn moments(
+    data: &Dataset,
+    columns: &[String],
+    missing: Option<f64>,
+    run: &Run,
+) -> Result<SlotMoments> {
+    let round = MomentsRound {
+        columns: columns.to_vec(),
+        missing,
+    };
     Ok(run.scan(data, columns, &round)?.ok_or_else(no_rows)?)
 }
 

@@ -45,7 +45,10 @@ impl Round for ValuesRound {
                 slots[slot - self.first].push(v);
             }
         })?;
-        Ok(SlotValues { rows: batch.num_rows() as u64, slots })
+        Ok(SlotValues {
+            rows: batch.num_rows() as u64,
+            slots,
+        })
     }
 }
 
@@ -68,14 +71,26 @@ pub fn sorted_values(
     let one = (8 * rows).max(1);
     if let Some(limit) = run.memory_limit.filter(|limit| one > *limit) {
         let what = "one column, sorted for its quantiles,".to_owned();
-        return Err(DataError::MemoryLimit { what, needed: one, limit }.into());
+        return Err(DataError::MemoryLimit {
+            what,
+            needed: one,
+            limit,
+        }
+        .into());
     }
     let budget = run.memory_limit.unwrap_or(BUDGET);
-    let group = usize::try_from(budget / one).unwrap_or(usize::MAX).clamp(1, width.max(1));
+    let group = usize::try_from(budget / one)
+        .unwrap_or(usize::MAX)
+        .clamp(1, width.max(1));
     let mut seen = 0;
     for first in (0..width).step_by(group) {
         let end = width.min(first + group);
-        let round = ValuesRound { columns: columns.to_vec(), missing, first, end };
+        let round = ValuesRound {
+            columns: columns.to_vec(),
+            missing,
+            first,
+            end,
+        };
         let gathered = run.scan(data, columns, &round)?.ok_or_else(no_rows)?;
         seen = gathered.rows;
         for (j, mut values) in gathered.slots.into_iter().enumerate() {
@@ -104,7 +119,9 @@ pub fn quantile_linear(sorted: &[f64], p: f64) -> Option<f64> {
 #[must_use]
 pub fn quantile_lower(sorted: &[f64], p: f64) -> Option<f64> {
     let rank = (p * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1).min(sorted.len().checked_sub(1)?)).copied()
+    sorted
+        .get(rank.saturating_sub(1).min(sorted.len().checked_sub(1)?))
+        .copied()
 }
 
 #[cfg(test)]
@@ -117,15 +134,30 @@ mod tests {
         let v = [1.0, 2.0, 3.0, 4.0];
         assert_eq!(quantile_linear(&v, 0.5), Some(2.5));
         assert_eq!(quantile_linear(&v, 0.25), Some(1.75));
-        assert_eq!((quantile_linear(&v, 0.0), quantile_linear(&v, 1.0)), (Some(1.0), Some(4.0)));
-        assert_eq!((quantile_lower(&v, 0.5), quantile_lower(&v, 0.51)), (Some(2.0), Some(3.0)));
-        assert_eq!((quantile_lower(&v, 0.0), quantile_lower(&v, 1.0)), (Some(1.0), Some(4.0)));
-        assert_eq!((quantile_linear(&[], 0.5), quantile_lower(&[], 0.5)), (None, None));
+        assert_eq!(
+            (quantile_linear(&v, 0.0), quantile_linear(&v, 1.0)),
+            (Some(1.0), Some(4.0))
+        );
+        assert_eq!(
+            (quantile_lower(&v, 0.5), quantile_lower(&v, 0.51)),
+            (Some(2.0), Some(3.0))
+        );
+        assert_eq!(
+            (quantile_lower(&v, 0.0), quantile_lower(&v, 1.0)),
+            (Some(1.0), Some(4.0))
+        );
+        assert_eq!(
+            (quantile_linear(&[], 0.5), quantile_lower(&[], 0.5)),
+            (None, None)
+        );
     }
 
     #[test]
     fn a_small_memory_limit_costs_passes_and_changes_no_value() {
-        let (a, b) = (floats("a", &[Some(3.0), None, Some(1.0)]), floats("b", &[Some(9.0), Some(8.0), Some(7.0)]));
+        let (a, b) = (
+            floats("a", &[Some(3.0), None, Some(1.0)]),
+            floats("b", &[Some(9.0), Some(8.0), Some(7.0)]),
+        );
         let data = Dataset::from_columns(vec![a, b]).unwrap();
         let columns = ["a".to_owned(), "b".to_owned()];
         let gather = |limit| {
@@ -138,8 +170,16 @@ mod tests {
             .map(|rows| (rows, all))
         };
         let whole = gather(None).unwrap();
-        assert_eq!(whole, (3, vec![(0, vec![1.0, 3.0]), (1, vec![7.0, 8.0, 9.0])]));
+        assert_eq!(
+            whole,
+            (3, vec![(0, vec![1.0, 3.0]), (1, vec![7.0, 8.0, 9.0])])
+        );
         assert_eq!(gather(Some(24)).unwrap(), whole);
-        assert!(gather(Some(23)).unwrap_err().to_string().contains("memory limit is 23"));
+        assert!(
+            gather(Some(23))
+                .unwrap_err()
+                .to_string()
+                .contains("memory limit is 23")
+        );
     }
 }

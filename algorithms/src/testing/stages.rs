@@ -6,16 +6,24 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use emberline_pipeline::datasets::source::MemorySource;
 use emberline_pipeline::datasets::{Batch, Column, ColumnType, Dataset};
 use emberline_pipeline::row::Cell;
-use emberline_pipeline::{Arrays, Error, ParamSet, Pipeline, PipelineModel, Run, SavedStage, StageReport};
+use emberline_pipeline::{
+    Arrays, Error, ParamSet, Pipeline, PipelineModel, Run, SavedStage, StageReport,
+};
 
 /// An integer column; `None` is missing.
 pub fn integers(name: &str, values: &[Option<i64>]) -> (Column, ArrayRef) {
-    (Column::new(name, ColumnType::Integer, true), Arc::new(Int64Array::from(values.to_vec())))
+    (
+        Column::new(name, ColumnType::Integer, true),
+        Arc::new(Int64Array::from(values.to_vec())),
+    )
 }
 
 /// A boolean column; `None` is missing.
 pub fn booleans(name: &str, values: &[Option<bool>]) -> (Column, ArrayRef) {
-    (Column::new(name, ColumnType::Boolean, true), Arc::new(BooleanArray::from(values.to_vec())))
+    (
+        Column::new(name, ColumnType::Boolean, true),
+        Arc::new(BooleanArray::from(values.to_vec())),
+    )
 }
 
 /// A table of these columns.
@@ -25,17 +33,33 @@ pub fn table(columns: Vec<(Column, ArrayRef)>) -> Dataset {
 
 /// The same rows in chunks of at most `rows`.
 pub fn in_chunks(data: &Dataset, rows: usize) -> Dataset {
-    let batches = data.batches(None).unwrap().map(Result::unwrap).flat_map(|batch| {
-        let starts = (0..batch.num_rows()).step_by(rows);
-        starts.map(|s| batch.slice(s, rows.min(batch.num_rows() - s))).collect::<Vec<_>>()
-    });
+    let batches = data
+        .batches(None)
+        .unwrap()
+        .map(Result::unwrap)
+        .flat_map(|batch| {
+            let starts = (0..batch.num_rows()).step_by(rows);
+            starts
+                .map(|s| batch.slice(s, rows.min(batch.num_rows() - s)))
+                .collect::<Vec<_>>()
+        });
     let batches = batches.collect();
-    Dataset::new(Arc::new(MemorySource::new("memory", data.schema().clone(), batches)))
+    Dataset::new(Arc::new(MemorySource::new(
+        "memory",
+        data.schema().clone(),
+        batches,
+    )))
 }
 
 /// Fits a pipeline of this one stage.
-pub fn fit_stage<P: ParamSet>(params: P, data: &Dataset) -> emberline_pipeline::Result<(PipelineModel, StageReport)> {
-    let mut fitted = Pipeline::builder().stage(params).build()?.fit(data, &Run::local(0, 1))?;
+pub fn fit_stage<P: ParamSet>(
+    params: P,
+    data: &Dataset,
+) -> emberline_pipeline::Result<(PipelineModel, StageReport)> {
+    let mut fitted = Pipeline::builder()
+        .stage(params)
+        .build()?
+        .fit(data, &Run::local(0, 1))?;
     Ok((fitted.model, fitted.stages.remove(0)))
 }
 
@@ -72,26 +96,48 @@ pub fn check_stage<P: ParamSet>(params: P, data: &Dataset) -> Batch {
 
 /// As [`check_stage`], for a model of one stage that was fitted elsewhere.
 pub fn check_model(model: &PipelineModel, data: &Dataset) -> Batch {
-    assert_eq!(data.chunks().unwrap().len(), 1, "the helper compares one batch");
+    assert_eq!(
+        data.chunks().unwrap().len(),
+        1,
+        "the helper compares one batch"
+    );
     let batch = data.read(0, None).unwrap();
     let out = through(model, data);
     records_agree(model, &batch, &out);
 
     let again = through(&reload(model), data);
-    assert_eq!(out.columns(), again.columns(), "the model read back gives other values");
-    assert_eq!(out.schema(), again.schema(), "the model read back promises another schema");
+    assert_eq!(
+        out.columns(),
+        again.columns(),
+        "the model read back gives other values"
+    );
+    assert_eq!(
+        out.schema(),
+        again.schema(),
+        "the model read back promises another schema"
+    );
 
     let stage = &model.stages()[0];
-    assert_eq!(*out.schema().as_ref(), stage.output_schema(batch.schema()).unwrap());
-    let none = stage.transform(Batch::empty(batch.schema().clone())).unwrap();
+    assert_eq!(
+        *out.schema().as_ref(),
+        stage.output_schema(batch.schema()).unwrap()
+    );
+    let none = stage
+        .transform(Batch::empty(batch.schema().clone()))
+        .unwrap();
     assert_eq!((none.num_rows(), none.schema()), (0, out.schema()));
-    out.to_record_batch().expect("no null in a column that is declared without");
+    out.to_record_batch()
+        .expect("no null in a column that is declared without");
     out
 }
 
 /// The rows of `data` after a model.
 pub fn through(model: &PipelineModel, data: &Dataset) -> Batch {
-    model.transform_dataset(data).unwrap().read(0, None).unwrap()
+    model
+        .transform_dataset(data)
+        .unwrap()
+        .read(0, None)
+        .unwrap()
 }
 
 /// The model written to text and read back.
@@ -99,7 +145,13 @@ pub fn reload(model: &PipelineModel) -> PipelineModel {
     let mut arrays = Arrays::new();
     let text = serde_json::to_string(&model.save_stages(&mut arrays)).unwrap();
     let saved: Vec<SavedStage> = serde_json::from_str(&text).unwrap();
-    PipelineModel::load_stages(&saved, &arrays, model.input_schema().clone(), &crate::registry()).unwrap()
+    PipelineModel::load_stages(
+        &saved,
+        &arrays,
+        model.input_schema().clone(),
+        &crate::registry(),
+    )
+    .unwrap()
 }
 
 fn cuts_change_nothing<P: ParamSet>(params: &P, data: &Dataset) {
@@ -107,11 +159,20 @@ fn cuts_change_nothing<P: ParamSet>(params: &P, data: &Dataset) {
     let mut first: Option<(Vec<SavedStage>, Arrays)> = None;
     for (partitions, threads) in [(1, 1), (2, 2), (7, 1), (64, 2)] {
         let pipeline = Pipeline::builder().stage(params.clone()).build().unwrap();
-        let model = pipeline.fit(&small.clone().repartition(partitions), &Run::local(0, threads)).unwrap().model;
+        let model = pipeline
+            .fit(
+                &small.clone().repartition(partitions),
+                &Run::local(0, threads),
+            )
+            .unwrap()
+            .model;
         let mut arrays = Arrays::new();
         let saved = (model.save_stages(&mut arrays), arrays);
         match &first {
-            Some(expected) => assert_eq!(*expected, saved, "{partitions} partitions, {threads} threads"),
+            Some(expected) => assert_eq!(
+                *expected, saved,
+                "{partitions} partitions, {threads} threads"
+            ),
             None => first = Some(saved),
         }
     }
@@ -119,7 +180,11 @@ fn cuts_change_nothing<P: ParamSet>(params: &P, data: &Dataset) {
 
 fn records_agree(model: &PipelineModel, input: &Batch, out: &Batch) {
     let mut scorer = model.scorer(input.schema()).unwrap();
-    assert_eq!(*scorer.schema(), **out.schema(), "the record path promises another schema");
+    assert_eq!(
+        *scorer.schema(),
+        **out.schema(),
+        "the record path promises another schema"
+    );
     let mut kept = 0;
     for i in 0..input.num_rows() {
         for (j, column) in input.schema().columns().iter().enumerate() {
@@ -132,11 +197,19 @@ fn records_agree(model: &PipelineModel, input: &Batch, out: &Batch) {
         for column in out.schema().columns() {
             let got = scorer.cell(scorer.position(&column.name).unwrap());
             let expected = cell(out, column, kept);
-            assert!(same_bits(got, &expected), "column `{}`, row {i}: {got:?}, batch {expected:?}", column.name);
+            assert!(
+                same_bits(got, &expected),
+                "column `{}`, row {i}: {got:?}, batch {expected:?}",
+                column.name
+            );
         }
         kept += 1;
     }
-    assert_eq!(kept, out.num_rows(), "the batch keeps other rows than the record path");
+    assert_eq!(
+        kept,
+        out.num_rows(),
+        "the batch keeps other rows than the record path"
+    );
 }
 
 /// The value of row `i`.
@@ -157,7 +230,11 @@ pub fn cell(batch: &Batch, column: &Column, i: usize) -> Cell {
 }
 
 fn same_bits(a: &Cell, b: &Cell) -> bool {
-    let bits = |v: &[f64]| v.iter().map(|x| if x.is_nan() { u64::MAX } else { x.to_bits() }).collect::<Vec<_>>();
+    let bits = |v: &[f64]| {
+        v.iter()
+            .map(|x| if x.is_nan() { u64::MAX } else { x.to_bits() })
+            .collect::<Vec<_>>()
+    };
     match (a, b) {
         (Cell::Vector(x), Cell::Vector(y)) => bits(x) == bits(y),
         (Cell::Number(x), Cell::Number(y)) => bits(&[*x]) == bits(&[*y]),
@@ -172,7 +249,12 @@ pub fn numbers_of(batch: &Batch, column: &str) -> Vec<Option<f64>> {
 
 /// The texts of a column; `None` is missing.
 pub fn texts_of(batch: &Batch, column: &str) -> Vec<Option<String>> {
-    batch.text(column).unwrap().iter().map(|v| v.map(ToOwned::to_owned)).collect()
+    batch
+        .text(column)
+        .unwrap()
+        .iter()
+        .map(|v| v.map(ToOwned::to_owned))
+        .collect()
 }
 
 /// The rows of a vector column; NaN is missing.
