@@ -44,6 +44,11 @@ stages! {
     /// Learners of classes.
     classification {
         logistic_regression,
+        one_vs_rest,
+    }
+    /// Learners of numbers.
+    regression {
+        linear_regression,
     }
     /// Learners that group rows.
     clustering {

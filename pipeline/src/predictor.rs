@@ -179,6 +179,31 @@ pub trait ClassScorer: Debug + Send + Sync + Sized + 'static {
     ) -> Result<Self, ModelError>;
 }
 
+/// Object-safe face of a fitted classifier: features in, scores out. Found through [`Transformer::as_classifier`].
+pub trait ScoreClasses: Send + Sync {
+    /// The features it reads.
+    fn input(&self) -> &FeatureInput;
+    /// Labels in class order.
+    fn classes(&self) -> &Classes;
+    /// Writes a raw score and a probability a class for the features `x` `(d,)`. Does not allocate.
+    fn score(&self, x: &[f64], raw: &mut [f64], probability: &mut [f64]);
+}
+
+impl<K: ClassScorer> ScoreClasses for ClassifierModel<K> {
+    fn input(&self) -> &FeatureInput {
+        &self.input
+    }
+
+    fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    fn score(&self, x: &[f64], raw: &mut [f64], probability: &mut [f64]) {
+        self.scorer.raw(x, raw);
+        self.scorer.probability(raw, probability);
+    }
+}
+
 /// Columns a classifier writes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassColumns {
@@ -320,6 +345,10 @@ impl<K: ClassScorer> Transformer for ClassifierModel<K> {
                 .columns(&self.classes.column_type(), Some(&self.classes)),
             arrays,
         )
+    }
+
+    fn as_classifier(&self) -> Option<&dyn ScoreClasses> {
+        Some(self)
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {

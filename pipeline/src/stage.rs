@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::persist::Arrays;
+use crate::predictor::ScoreClasses;
 use crate::row::{RowLayout, RowStep};
 use crate::run::Run;
 
@@ -59,6 +60,12 @@ pub trait Transformer: Stage {
 
     /// Everything needed to load it again: the state, and long lists of numbers in `arrays`.
     fn save(&self, arrays: &mut Arrays) -> Value;
+
+    /// The transformer as a scorer of classes, where it is a fitted classifier: what a stage that holds classifiers
+    /// (one-vs-rest) calls for each row.
+    fn as_classifier(&self) -> Option<&dyn ScoreClasses> {
+        None
+    }
 
     /// The compiled path for one record. Gives the same bits as [`Transformer::transform`].
     ///

@@ -19,6 +19,7 @@ pub use objective::{LinearProblems, Solution};
 pub use scale::{Penalty, Scale};
 pub use scorer::{ClassLink, LinearScorer, RegressionScorer, log_sigmoid, sigmoid};
 pub use tile::{Tiles, dot};
+pub(crate) use variance::errors;
 pub use variance::information;
 
 use std::collections::BTreeMap;

@@ -68,7 +68,7 @@ fn an_ill_conditioned_quadratic_is_solved_below_the_noise_of_its_value() {
             found.gradient_norm
         );
     }
-    assert!(passes < 400, "{passes} passes");
+    assert!(passes < 1_000, "{passes} passes");
 }
 
 #[test]

@@ -9,10 +9,10 @@
 //! scaled features whatever `standardization` says. Without a penalty the multinomial coefficients are fixed up to a constant per
 //! feature only; they are centred over the classes, as in Spark; so are multinomial intercepts always.
 
-mod fit;
+pub(crate) mod fit;
 mod params;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use emberline_pipeline::Entry;
 
