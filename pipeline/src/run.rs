@@ -166,11 +166,29 @@ impl Run {
     /// # Errors
     /// A piece fails, or the run was stopped.
     pub fn fan_out<W: Work>(&self, data: &Pinned, work: &W, n: usize) -> Result<Vec<W::Output>> {
-        let outputs = self.engine.fan_out(data, work, n, self)?;
-        outputs
-            .into_iter()
-            .map(|o| crate::engine::downcast_output::<W>(o))
-            .collect()
+        let mut outputs = Vec::with_capacity(n);
+        self.fan_out_each(data, work, n, |output| {
+            outputs.push(output);
+            Ok(())
+        })?;
+        Ok(outputs)
+    }
+
+    /// As [`Run::fan_out`], with each output handed to `each` in index order while later pieces are still at work: for
+    /// telling of progress, or for folding outputs without keeping them.
+    ///
+    /// # Errors
+    /// A piece fails, `each` refuses, or the run was stopped.
+    pub fn fan_out_each<W: Work>(
+        &self,
+        data: &Pinned,
+        work: &W,
+        n: usize,
+        mut each: impl FnMut(W::Output) -> Result<()> + Send,
+    ) -> Result<()> {
+        self.engine.fan_out(data, work, n, self, &mut |boxed| {
+            each(crate::engine::downcast_output::<W>(boxed)?)
+        })
     }
 }
 

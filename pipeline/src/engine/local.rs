@@ -5,6 +5,7 @@ use std::sync::Arc;
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot, map_in_order};
 use rayon::prelude::*;
 
+use super::in_order::InOrder;
 use super::pinned::PinnedBuilder;
 use super::round::{Boxed, ErasedRound, ErasedWork};
 use super::{Engine, Pinned};
@@ -130,17 +131,24 @@ impl Engine for Local {
         work: &dyn ErasedWork,
         n: usize,
         run: &Run,
-    ) -> Result<Vec<Boxed>> {
+        each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
+    ) -> Result<()> {
         self.install(|| {
             let shared = work.gather_erased(data)?;
-            let outputs: Vec<Result<Boxed>> = (0..n)
+            let queue = InOrder::new(each);
+            // Indices are taken one by one, not split in halves: outputs come nearly in order, and few wait for others.
+            (0..rayon::current_num_threads().min(n))
                 .into_par_iter()
-                .map(|i| {
-                    run.cancel.check()?;
-                    work.run_erased(i as u64, &*shared)
-                })
-                .collect();
-            outputs.into_iter().collect()
+                .for_each(|_| {
+                    while let Some(i) = queue.take(n) {
+                        let output = run
+                            .cancel
+                            .check()
+                            .and_then(|()| work.run_erased(i as u64, &*shared));
+                        queue.give(i, output);
+                    }
+                });
+            queue.finish()
         })
     }
 }

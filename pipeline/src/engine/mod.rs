@@ -8,6 +8,7 @@
 //! of blocks alone, so plain floating addition gives the same bits for any number of threads and partitions, and
 //! rounding errors grow with the logarithm of the row count. A remote engine gets the same bits by sending, per
 //! partition, the partials of the maximal whole subtrees inside it.
+mod in_order;
 mod local;
 mod pinned;
 mod round;
@@ -57,15 +58,17 @@ pub trait Engine: Send + Sync {
         run: &Run,
     ) -> Result<Option<Boxed>>;
 
-    /// `n` independent pieces of work over all blocks, results in index order.
+    /// `n` independent pieces of work over all blocks. Each output is handed to `each` in index order, as soon as it and all
+    /// before it are there; what `each` refuses ends the work.
     ///
     /// # Errors
-    /// A piece fails, or the run was stopped.
+    /// A piece fails (of several, the lowest index is told), or the run was stopped.
     fn fan_out(
         &self,
         data: &Pinned,
         work: &dyn ErasedWork,
         n: usize,
         run: &Run,
-    ) -> Result<Vec<Boxed>>;
+        each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
+    ) -> Result<()>;
 }
