@@ -12,6 +12,7 @@ pub mod learner;
 pub mod linear;
 pub mod optim;
 pub mod stats;
+pub mod tree;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -43,12 +44,19 @@ stages! {
     }
     /// Learners of classes.
     classification {
+        decision_tree_classifier,
         logistic_regression,
         one_vs_rest,
     }
     /// Learners of numbers.
     regression {
         linear_regression,
+        random_forest_classifier,
+    }
+    /// Learners of numbers.
+    regression {
+        decision_tree_regressor,
+        random_forest_regressor,
     }
     /// Learners that group rows.
     clustering {
