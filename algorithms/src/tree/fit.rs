@@ -345,6 +345,20 @@ impl Learner<'_> {
     }
 }
 
+#[cfg(test)]
+impl Learner<'_> {
+    /// The first tree with its gains, which models do not keep.
+    pub(super) fn one_tree(&self, data: &Dataset, label: LabelSpec, run: &Run) -> Result<GrownTree> {
+        let task = match &label {
+            LabelSpec::Classes { classes, .. } => Task::Classes(classes.len()),
+            _ => Task::number(0.0, 1.0),
+        };
+        let (pinned, summary) = self.survey(data, label, run)?;
+        let (work, _) = self.work(&summary, pinned.slots(), task, false, run, false);
+        Ok(run.fan_out(&pinned, &work, 1)?.remove(0).tree)
+    }
+}
+
 /// Adds a tree's importances, normalised to 1: decrease of impurity times weight, summed by feature.
 fn add_importances(tree: &GrownTree, importance: &mut [f64]) {
     let own = tree
