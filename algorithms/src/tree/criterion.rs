@@ -7,6 +7,8 @@
 use std::cmp::Ordering;
 use std::sync::LazyLock;
 
+use super::table::scaled;
+
 /// A criterion with the rows of one node.
 pub trait Criterion: Clone + Send + Sync {
     /// One sum of a bin.
@@ -62,6 +64,9 @@ const EXACT_BELOW: u64 = 1 << 25;
 /// Units of `x log2 x` in 1. As integers the terms add exactly, so that splits which differ in the naming of classes or sides
 /// alone tie; `x` is below 2^62, and 2^62 * 62 * 2^40 far inside 128 bits.
 const LOG_UNITS: f64 = (1_u64 << 40) as f64;
+
+/// Low bits of a sum of `x log2 x` that rounding may have touched. What is left resolves 10^-6 of a weight of 1.
+const SPARE_BITS: u32 = 20;
 
 /// `x log2 x` of small counts.
 static X_LOG_X: LazyLock<Vec<i128>> = LazyLock::new(|| (0..4096).map(x_log_x_of).collect());
@@ -209,7 +214,9 @@ impl<const ENTROPY: bool> Criterion for ClassCriterion<'_, ENTROPY> {
             self.right_log[c] = x_log_x(self.right[c]);
         }
         let sides: i128 = self.left_log.iter().sum::<i128>() + self.right_log.iter().sum::<i128>();
-        (sides - x_log_x(self.left_weight) - x_log_x(right_weight)) as f64
+        // Terms are rounded each, so sums that ought to tie (3 log 3 twice, 6 log 6 less 6) differ by some units: these go.
+        let score = sides - x_log_x(self.left_weight) - x_log_x(right_weight);
+        ((score + (1 << (SPARE_BITS - 1))) >> SPARE_BITS) as f64 * (1_u64 << SPARE_BITS) as f64
     }
 
     fn exact(&self) -> Option<(u128, u128)> {
@@ -263,7 +270,7 @@ pub struct Moment {
 pub struct Variance<'a> {
     label: &'a [i64],
     weight_of: &'a [u64],
-    unit: f64,
+    exponent: i32,
     total: Moment,
     left: Moment,
     mean: i128,
@@ -278,7 +285,7 @@ impl<'a> Variance<'a> {
         Self {
             label,
             weight_of,
-            unit: 2.0_f64.powi(-exponent),
+            exponent,
             total,
             left,
             mean: 0,
@@ -289,7 +296,10 @@ impl<'a> Variance<'a> {
     /// The mean label of the node, less the offset.
     #[must_use]
     pub fn node_mean(&self) -> f64 {
-        self.total.sum as f64 / self.total.weight.max(1) as f64 * self.unit
+        scaled(
+            self.total.sum as f64 / self.total.weight.max(1) as f64,
+            -self.exponent,
+        )
     }
 }
 
@@ -361,7 +371,7 @@ impl Criterion for Variance<'_> {
     fn gain(&self, score: f64) -> f64 {
         let w = self.total.weight as f64;
         let rest = (self.total.sum - self.mean * i128::from(self.total.weight)) as f64;
-        ((score - rest * rest / w) / w).max(0.0) * self.unit * self.unit
+        scaled(((score - rest * rest / w) / w).max(0.0), -2 * self.exponent)
     }
 
     fn is_ordered(&self) -> bool {

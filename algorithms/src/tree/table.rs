@@ -37,17 +37,20 @@ impl Task {
         let size = (max - offset).max(offset - min);
         // 2^e <= size < 2^(e + 1)
         let e = ((size.to_bits() >> 52) as i32 & 0x7ff) - 1023;
-        let exponent = if size > 0.0 {
-            (LABEL_BITS - 1 - e).min(1000)
-        } else {
-            0
-        };
+        let exponent = if size > 0.0 { LABEL_BITS - 1 - e } else { 0 };
         Self::Number { offset, exponent }
     }
 
     fn units(offset: f64, exponent: i32, y: f64) -> i64 {
-        ((y - offset) * 2.0_f64.powi(exponent)).round() as i64
+        scaled(y - offset, exponent).round() as i64
     }
+}
+
+/// `x * 2^exponent`, also where that power of two is itself beyond the range of an `f64`.
+#[must_use]
+pub fn scaled(x: f64, exponent: i32) -> f64 {
+    let half = exponent / 2;
+    x * 2.0_f64.powi(half) * 2.0_f64.powi(exponent - half)
 }
 
 /// Base-2 logarithm of the units in a weight of 1: as many as keep every weight whole, as far as sums stay in their integers.

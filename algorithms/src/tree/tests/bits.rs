@@ -111,11 +111,11 @@ fn weights_that_are_no_whole_numbers_train_too() {
     let y = noisy_labels(&x, 2, "fractions");
     let mut s = stream("fractions");
     let w: Vec<f64> = (0..500).map(|_| 1e-3 + s.uniform() * 1e3).collect();
-    let params = DecisionTreeClassifierParams { max_depth: 20, ..Default::default() };
+    let params = DecisionTreeClassifierParams { max_depth: 60, ..Default::default() };
     let fitted = fit(params, &weighted(&x, &y, &w), &Run::local(0, 1)).unwrap();
     let right = column(&fitted.model, &labelled(&x, &y), "prediction").iter().zip(&y).filter(|(a, b)| a == b).count();
     // A full tree knows its training rows but for those that share all features with another.
-    assert!(right >= 495, "{right}");
+    assert!(right >= 498, "{right}");
 }
 
 #[test]
@@ -124,7 +124,8 @@ fn a_monotone_transform_of_the_features_moves_no_training_row() {
     let y = noisy_labels(&x, 3, "monotone");
     let cubed = x.mapv(|v| (v / 40.0 - 1.0).powi(3));
     let predicted = |x: &Array2<f64>| {
-        let params = RandomForestClassifierParams { num_trees: 5, max_depth: 8, ..Default::default() };
+        // All rows are in the bag: midpoints move with the transform, and a row that a tree did not see may lie between.
+        let params = RandomForestClassifierParams { num_trees: 5, max_depth: 8, bootstrap: false, ..Default::default() };
         let data = labelled(x, &y);
         column(&fit(params, &data, &Run::local(3, 1)).unwrap().model, &data, "prediction")
     };
