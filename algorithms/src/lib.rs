@@ -12,9 +12,9 @@ pub mod learner;
 pub mod linear;
 pub mod optim;
 pub mod stats;
-pub mod tree;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tree;
 
 use emberline_pipeline::Registry;
 

@@ -73,11 +73,18 @@ static X_LOG_X: LazyLock<Vec<i128>> = LazyLock::new(|| (0..4096).map(x_log_x_of)
 
 fn x_log_x_of(x: u64) -> i128 {
     let x = x as f64;
-    if x > 0.0 { (x * x.log2() * LOG_UNITS).round() as i128 } else { 0 }
+    if x > 0.0 {
+        (x * x.log2() * LOG_UNITS).round() as i128
+    } else {
+        0
+    }
 }
 
 fn x_log_x(x: u64) -> i128 {
-    usize::try_from(x).ok().and_then(|i| X_LOG_X.get(i).copied()).unwrap_or_else(|| x_log_x_of(x))
+    usize::try_from(x)
+        .ok()
+        .and_then(|i| X_LOG_X.get(i).copied())
+        .unwrap_or_else(|| x_log_x_of(x))
 }
 
 /// Gini impurity, or with `ENTROPY` the Shannon entropy in bits.

@@ -348,7 +348,12 @@ impl Learner<'_> {
 #[cfg(test)]
 impl Learner<'_> {
     /// The first tree with its gains, which models do not keep.
-    pub(super) fn one_tree(&self, data: &Dataset, label: LabelSpec, run: &Run) -> Result<GrownTree> {
+    pub(super) fn one_tree(
+        &self,
+        data: &Dataset,
+        label: LabelSpec,
+        run: &Run,
+    ) -> Result<GrownTree> {
         let task = match &label {
             LabelSpec::Classes { classes, .. } => Task::Classes(classes.len()),
             _ => Task::number(0.0, 1.0),

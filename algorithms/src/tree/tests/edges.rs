@@ -8,14 +8,22 @@ use serde_json::Value;
 
 use super::{column, fit, saved, table, weighted};
 use crate::classification::decision_tree_classifier::DecisionTreeClassifierParams;
-use crate::classification::random_forest_classifier::{RandomForestClassifier, RandomForestClassifierParams};
+use crate::classification::random_forest_classifier::{
+    RandomForestClassifier, RandomForestClassifierParams,
+};
 use crate::regression::decision_tree_regressor::DecisionTreeRegressorParams;
 use crate::regression::random_forest_regressor::RandomForestRegressorParams;
 use crate::testing::labelled;
 use crate::tree::{FeatureSubset, ForestClassifier};
 
 fn refused(data: &Dataset) -> String {
-    let error = fit(DecisionTreeClassifierParams::default(), data, &Run::local(0, 1)).err().unwrap();
+    let error = fit(
+        DecisionTreeClassifierParams::default(),
+        data,
+        &Run::local(0, 1),
+    )
+    .err()
+    .unwrap();
     assert_eq!(error.exit_code(), 3, "{error}");
     error.to_string()
 }
@@ -30,7 +38,10 @@ fn one_class_only_is_refused() {
 #[test]
 fn rows_without_weight_or_slots_are_refused() {
     let x = array![[1.0], [2.0]];
-    assert_eq!(refused(&weighted(&x, &[0.0, 1.0], &[0.0, 0.0])), "all weights in column `w` are zero");
+    assert_eq!(
+        refused(&weighted(&x, &[0.0, 1.0], &[0.0, 0.0])),
+        "all weights in column `w` are zero"
+    );
     assert!(refused(&labelled(&Array2::zeros((2, 0)), &[0.0, 1.0])).contains("has no slots"));
 }
 
@@ -43,23 +54,46 @@ fn an_infinite_feature_is_refused_with_its_place() {
 #[test]
 fn a_constant_label_is_one_leaf_with_its_very_value() {
     let data = labelled(&array![[1.0], [2.0], [3.0]], &[0.1, 0.1, 0.1]);
-    let fitted = fit(RandomForestRegressorParams::default(), &data, &Run::local(0, 1)).unwrap();
+    let fitted = fit(
+        RandomForestRegressorParams::default(),
+        &data,
+        &Run::local(0, 1),
+    )
+    .unwrap();
     assert_eq!(fitted.model.scorer.nodes.len(), 20);
     let found = column(&fitted.model, &data, "prediction");
     // Twenty times 0.1 by 20 rounds once or twice.
     assert!(found.iter().all(|p| (p - 0.1).abs() < 1e-16), "{found:?}");
-    let tree = fit(DecisionTreeRegressorParams::default(), &data, &Run::local(0, 1)).unwrap();
+    let tree = fit(
+        DecisionTreeRegressorParams::default(),
+        &data,
+        &Run::local(0, 1),
+    )
+    .unwrap();
     assert_eq!(column(&tree.model, &data, "prediction"), [0.1; 3]);
 }
 
 #[test]
 fn one_row_and_features_that_are_all_missing_give_a_leaf() {
     let data = labelled(&array![[1.0]], &[3.5]);
-    let fitted = fit(RandomForestRegressorParams::default(), &data, &Run::local(0, 1)).unwrap();
+    let fitted = fit(
+        RandomForestRegressorParams::default(),
+        &data,
+        &Run::local(0, 1),
+    )
+    .unwrap();
     // A draw that leaves no row at all is a tree of every row.
     assert_eq!(column(&fitted.model, &data, "prediction"), [3.5]);
-    let data = labelled(&array![[f64::NAN], [f64::NAN], [f64::NAN]], &[0.0, 1.0, 1.0]);
-    let tree = fit(DecisionTreeClassifierParams::default(), &data, &Run::local(0, 1)).unwrap();
+    let data = labelled(
+        &array![[f64::NAN], [f64::NAN], [f64::NAN]],
+        &[0.0, 1.0, 1.0],
+    );
+    let tree = fit(
+        DecisionTreeClassifierParams::default(),
+        &data,
+        &Run::local(0, 1),
+    )
+    .unwrap();
     assert_eq!(column(&tree.model, &data, "prediction"), [1.0; 3]);
 }
 
@@ -68,8 +102,16 @@ fn labels_of_any_size_keep_their_digits() {
     for scale in [1e-300, 1.0, 1e300] {
         let y = [1.0, 2.0, 3.0, 4.0, 5.0].map(|v| v * scale);
         let data = labelled(&array![[1.0], [2.0], [3.0], [4.0], [5.0]], &y);
-        let fitted = fit(DecisionTreeRegressorParams::default(), &data, &Run::local(0, 1)).unwrap();
-        for (found, y) in column(&fitted.model, &data, "prediction").into_iter().zip(y) {
+        let fitted = fit(
+            DecisionTreeRegressorParams::default(),
+            &data,
+            &Run::local(0, 1),
+        )
+        .unwrap();
+        for (found, y) in column(&fitted.model, &data, "prediction")
+            .into_iter()
+            .zip(y)
+        {
             // Labels are kept to 2^-52 of their range.
             assert!((found / y - 1.0).abs() < 1e-14, "{found} against {y}");
         }
@@ -91,20 +133,31 @@ fn every_parameter_out_of_range_is_told_at_once() {
         prediction_col: String::new(),
         ..RandomForestClassifierParams::default()
     };
-    let errors = RandomForestClassifier::build(params, &Registry::new()).err().unwrap();
+    let errors = RandomForestClassifier::build(params, &Registry::new())
+        .err()
+        .unwrap();
     assert_eq!(errors.0.len(), 9, "{errors}");
 }
 
 fn spoil(name: &str, change: impl Fn(&mut emberline_pipeline::persist::Numbers)) -> Option<String> {
-    let fitted = fit(DecisionTreeClassifierParams::default(), &table(300, "spoil"), &Run::local(0, 1)).unwrap();
+    let fitted = fit(
+        DecisionTreeClassifierParams::default(),
+        &table(300, "spoil"),
+        &Run::local(0, 1),
+    )
+    .unwrap();
     let (state, arrays) = saved(&fitted.model);
-    let load = |state: &Value, arrays: &Arrays| ClassifierModel::<ForestClassifier>::load(state, arrays, &Registry::new());
+    let load = |state: &Value, arrays: &Arrays| {
+        ClassifierModel::<ForestClassifier>::load(state, arrays, &Registry::new())
+    };
     assert!(load(&state, &arrays).is_ok());
     let mut tensor = arrays.tensors()[name].clone();
     change(&mut tensor.numbers);
     let mut spoilt = arrays;
     spoilt.insert(name, tensor);
-    load(&state, &spoilt).err().map(|e| Error::from(e).to_string())
+    load(&state, &spoilt)
+        .err()
+        .map(|e| Error::from(e).to_string())
 }
 
 #[test]
@@ -147,8 +200,13 @@ fn a_forest_that_would_loop_or_point_outside_is_not_loaded() {
         }),
     ];
     for (i, error) in bad.iter().enumerate() {
-        let error = error.as_deref().unwrap_or_else(|| panic!("case {i} was loaded"));
-        assert!(error.contains("the saved stage `forest` is invalid"), "{error}");
+        let error = error
+            .as_deref()
+            .unwrap_or_else(|| panic!("case {i} was loaded"));
+        assert!(
+            error.contains("the saved stage `forest` is invalid"),
+            "{error}"
+        );
     }
 }
 
@@ -157,6 +215,15 @@ fn a_source_without_rows_is_refused() {
     let error = refused(&labelled(&Array2::zeros((0, 2)), &[]));
     assert!(error.contains("no rows"), "{error}");
     let params = DecisionTreeRegressorParams::default();
-    let error = fit(params, &labelled(&Array2::zeros((0, 2)), &[]), &Run::local(0, 1)).err().unwrap();
-    assert!(matches!(error, Error::Data(DataError::Unusable(_))), "{error}");
+    let error = fit(
+        params,
+        &labelled(&Array2::zeros((0, 2)), &[]),
+        &Run::local(0, 1),
+    )
+    .err()
+    .unwrap();
+    assert!(
+        matches!(error, Error::Data(DataError::Unusable(_))),
+        "{error}"
+    );
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use emberline_pipeline::datasets::random::{Draw, Stream};
 use emberline_pipeline::datasets::{Attribute, Column, Dataset, Element, Roles, Slot};
-use emberline_pipeline::{Arrays, Component, Estimator, Fitted, ParamSet, Registry, Run, Transformer};
+use emberline_pipeline::{
+    Arrays, Component, Estimator, Fitted, ParamSet, Registry, Run, Transformer,
+};
 use ndarray::Array2;
 
 use crate::testing::{floats, labelled};
@@ -20,18 +22,36 @@ pub fn stream(purpose: &str) -> Stream {
 }
 
 /// Uniform numbers of so many levels; `missing` of them NaN.
-pub fn random_features(n: usize, d: usize, levels: u64, missing: f64, purpose: &str) -> Array2<f64> {
+pub fn random_features(
+    n: usize,
+    d: usize,
+    levels: u64,
+    missing: f64,
+    purpose: &str,
+) -> Array2<f64> {
     let mut s = stream(purpose);
-    Array2::from_shape_fn((n, d), |_| if s.uniform() < missing { f64::NAN } else { s.below(levels) as f64 })
+    Array2::from_shape_fn((n, d), |_| {
+        if s.uniform() < missing {
+            f64::NAN
+        } else {
+            s.below(levels) as f64
+        }
+    })
 }
 
 /// Fits a stage of these parameters.
-pub fn fit<P>(params: P, data: &Dataset, run: &Run) -> emberline_pipeline::Result<Fitted<<P::Stage as Estimator>::Model>>
+pub fn fit<P>(
+    params: P,
+    data: &Dataset,
+    run: &Run,
+) -> emberline_pipeline::Result<Fitted<<P::Stage as Estimator>::Model>>
 where
     P: ParamSet,
     P::Stage: Estimator,
 {
-    P::Stage::build(params, &Registry::new()).unwrap().fit(data, run)
+    P::Stage::build(params, &Registry::new())
+        .unwrap()
+        .fit(data, run)
 }
 
 /// A fitted stage as state and arrays.
@@ -54,9 +74,19 @@ pub fn column(model: &impl Transformer, data: &Dataset, name: &str) -> Vec<f64> 
 /// As `labelled`, with a weight column.
 pub fn weighted(x: &Array2<f64>, y: &[f64], w: &[f64]) -> Dataset {
     let some = |v: &[f64]| v.iter().copied().map(Some).collect::<Vec<_>>();
-    let columns = vec![crate::testing::vectors(x), floats("label", &some(y)), floats("w", &some(w))];
-    let roles = Roles { weight: Some("w".to_owned()), ..Roles::default() };
-    Dataset::from_columns(columns).unwrap().with_roles(roles).unwrap()
+    let columns = vec![
+        crate::testing::vectors(x),
+        floats("label", &some(y)),
+        floats("w", &some(w)),
+    ];
+    let roles = Roles {
+        weight: Some("w".to_owned()),
+        ..Roles::default()
+    };
+    Dataset::from_columns(columns)
+        .unwrap()
+        .with_roles(roles)
+        .unwrap()
 }
 
 /// Rows whose features are categories, `n_categories` in each column.
@@ -65,10 +95,17 @@ pub fn categorical(x: &Array2<f64>, y: &[f64], n_categories: usize) -> Dataset {
     let slot = |j| Slot {
         name: format!("x{j}"),
         column: format!("x{j}"),
-        attribute: Attribute::Nominal { categories: categories.clone() },
+        attribute: Attribute::Nominal {
+            categories: categories.clone(),
+        },
     };
-    let array =
-        emberline_pipeline::datasets::batch::dense_vectors(x.iter().copied().collect(), x.ncols(), Element::F64, true, x.nrows());
+    let array = emberline_pipeline::datasets::batch::dense_vectors(
+        x.iter().copied().collect(),
+        x.ncols(),
+        Element::F64,
+        true,
+        x.nrows(),
+    );
     let features = Column::vector("features", (0..x.ncols()).map(slot).collect());
     let label: Vec<Option<f64>> = y.iter().copied().map(Some).collect();
     Dataset::from_columns(vec![(features, array.unwrap()), floats("label", &label)]).unwrap()
@@ -80,12 +117,15 @@ pub fn noisy_labels(x: &Array2<f64>, k: u64, purpose: &str) -> Vec<f64> {
     x.rows()
         .into_iter()
         .map(|r| {
-            let signal = r.iter().map(|v| if v.is_nan() { 3.0 } else { *v }).sum::<f64>() as u64 / 3;
+            let signal = r
+                .iter()
+                .map(|v| if v.is_nan() { 3.0 } else { *v })
+                .sum::<f64>() as u64
+                / 3;
             ((signal + s.below(2)) % k) as f64
         })
         .collect()
 }
-
 
 pub fn table(n: usize, purpose: &str) -> Dataset {
     let x = random_features(n, 5, 40, 0.05, purpose);
