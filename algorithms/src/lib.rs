@@ -47,15 +47,12 @@ stages! {
         decision_tree_classifier,
         logistic_regression,
         one_vs_rest,
-    }
-    /// Learners of numbers.
-    regression {
-        linear_regression,
         random_forest_classifier,
     }
     /// Learners of numbers.
     regression {
         decision_tree_regressor,
+        linear_regression,
         random_forest_regressor,
     }
     /// Learners that group rows.
