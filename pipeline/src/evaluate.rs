@@ -56,12 +56,15 @@ pub struct Metrics {
     /// Rows measured on.
     pub rows: u64,
     /// Value of each metric, by name.
+    #[serde(deserialize_with = "crate::nan::named")]
     pub values: BTreeMap<String, f64>,
     /// Figures for each class, in class order; empty for regression and clustering.
     pub by_label: Vec<LabelMetrics>,
     /// `confusion[i][j]`: weight of rows of class `i` predicted as class `j`, in the order of `by_label`.
+    #[serde(deserialize_with = "crate::nan::table")]
     pub confusion: Vec<Vec<f64>>,
     /// Named curves of `(x, y)` points: `roc`, `pr`, and the like.
+    #[serde(deserialize_with = "crate::nan::curves")]
     pub curves: BTreeMap<String, Vec<(f64, f64)>>,
     /// What the user should know, such as a metric that has no value on these rows.
     pub warnings: Vec<String>,
@@ -73,14 +76,19 @@ pub struct LabelMetrics {
     /// The class.
     pub label: String,
     /// Of the rows predicted as this class, the share that is.
+    #[serde(deserialize_with = "crate::nan::one")]
     pub precision: f64,
     /// Of the rows of this class, the share predicted as it.
+    #[serde(deserialize_with = "crate::nan::one")]
     pub recall: f64,
     /// Harmonic mean of the two.
+    #[serde(deserialize_with = "crate::nan::one")]
     pub f1: f64,
     /// Of the rows of other classes, the share predicted as this one.
+    #[serde(deserialize_with = "crate::nan::one")]
     pub false_positive_rate: f64,
     /// Weight of the rows of this class.
+    #[serde(deserialize_with = "crate::nan::one")]
     pub support: f64,
 }
 

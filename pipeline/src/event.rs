@@ -1,8 +1,12 @@
 //! The one stream of typed events that the progress bar, the run log, reports and time budgets read.
 
+mod jsonl;
+
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+
+pub use jsonl::JsonLines;
 
 /// Something that happened in a run. One JSON object a line in `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,8 @@ pub mod engine;
 mod error;
 pub mod evaluate;
 pub mod event;
+pub mod model_file;
+mod nan;
 mod param;
 pub mod persist;
 mod pipeline;
@@ -16,12 +18,16 @@ pub mod registry;
 pub mod row;
 mod run;
 pub mod stage;
+#[cfg(test)]
+mod toy;
+pub mod train;
 
 pub use emberline_datasets as datasets;
 pub use engine::{BlockSource, Engine, Local, Partial, Pinned, Round, Work};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluator, EvaluatorColumns, EvaluatorEntry, LabelMetrics, Metrics};
-pub use event::{Event, EventLog, EventSink, NoEvents, Tee};
+pub use event::{Event, EventLog, EventSink, JsonLines, NoEvents, Tee};
+pub use model_file::{Evidence, ModelFile, Saved, Verification};
 pub use param::{ParamCheck, ParamError, ParamErrors, ParamSet};
 pub use persist::{Arrays, ModelError, SavedStage};
 pub use pipeline::{
@@ -31,4 +37,7 @@ pub use registry::{Component, Entry, Kind, Load, Registry};
 pub use run::{Cancel, Rounds, Run};
 pub use stage::{
     AnyStage, ErasedEstimator, Estimator, FitReport, Fitted, Stage, StopReason, Transformer,
+};
+pub use train::{
+    EvaluateOptions, Evaluation, Timings, TrainOutcome, TrainPlan, evaluate_model, predict, train,
 };

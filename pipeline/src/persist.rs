@@ -45,6 +45,28 @@ pub enum ModelError {
         /// The file.
         file: String,
     },
+    /// The model cannot be written: it is too large, or holds something that is no data.
+    #[error("model `{name}` cannot be written: {message}")]
+    Unwritable {
+        /// Name of the model.
+        name: String,
+        /// What stands in the way.
+        message: String,
+    },
+    /// A stage gives one record other values than the same row in a batch: a fault of the stage.
+    #[error(
+        "row {row}, column `{column}`: the batch path gives {batch}, the one-record path {record}; the stage that writes it is at fault, please report it"
+    )]
+    Paths {
+        /// Row id.
+        row: u64,
+        /// Output column, or `*` for the row itself.
+        column: String,
+        /// Value of the batch path.
+        batch: String,
+        /// Value of the one-record path.
+        record: String,
+    },
     /// The content of a stage makes no sense: a missing array, an index out of range, a number that is not finite.
     #[error("the saved stage `{stage}` is invalid: {message}")]
     Stage {

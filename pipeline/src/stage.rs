@@ -125,10 +125,13 @@ pub struct FitReport {
     /// Why it stopped.
     pub stop: StopReason,
     /// The objective after each round, first to last.
+    #[serde(deserialize_with = "crate::nan::list")]
     pub history: Vec<f64>,
     /// Importance of each original column, largest first; empty where the method has none.
+    #[serde(deserialize_with = "crate::nan::pairs")]
     pub importances: Vec<(String, f64)>,
     /// Named figures of the method: `condition`, `oob_score`, `effective_k`, ...
+    #[serde(deserialize_with = "crate::nan::named")]
     pub figures: std::collections::BTreeMap<String, f64>,
     /// What the user should know.
     pub warnings: Vec<String>,

@@ -1,0 +1,109 @@
+//! What is to be trained: the same for a config and for a script.
+
+use emberline_datasets::{Dataset, Split};
+
+use super::evaluate::{Plan, Predictor};
+use crate::pipeline::Pipeline;
+use crate::registry::Registry;
+use crate::{Error, Result};
+
+/// Data, pipeline and metrics of one training run.
+#[derive(Clone)]
+pub struct TrainPlan {
+    /// Name of the run and its model.
+    pub name: String,
+    /// Rows to learn from, before the split.
+    pub data: Dataset,
+    /// Held-out rows from elsewhere, instead of a split.
+    pub test: Option<Dataset>,
+    /// How rows are held out of `data`; not together with `test`.
+    pub split: Option<Split>,
+    /// Stages to fit.
+    pub pipeline: Pipeline,
+    /// Metrics to compute; those the evaluators choose where empty.
+    pub metrics: Vec<String>,
+    /// Measure on the training rows too.
+    pub on_train: bool,
+    /// The config in canonical form, for the evidence, without what changes no result.
+    pub config_text: Option<String>,
+}
+
+impl TrainPlan {
+    /// A plan without held-out rows.
+    #[must_use]
+    pub fn new(name: impl Into<String>, data: Dataset, pipeline: Pipeline) -> Self {
+        Self {
+            name: name.into(),
+            data,
+            test: None,
+            split: None,
+            pipeline,
+            metrics: Vec::new(),
+            on_train: false,
+            config_text: None,
+        }
+    }
+
+    /// The same plan, measured on these rows.
+    #[must_use]
+    pub fn test(mut self, data: Dataset) -> Self {
+        self.test = Some(data);
+        self
+    }
+
+    /// The same plan, measured on rows held out of its data.
+    #[must_use]
+    pub fn split(mut self, split: Split) -> Self {
+        self.split = Some(split);
+        self
+    }
+
+    /// The same plan with these metrics.
+    #[must_use]
+    pub fn metrics<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.metrics = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same plan, measured on the training rows too.
+    #[must_use]
+    pub fn on_train(mut self) -> Self {
+        self.on_train = true;
+        self
+    }
+
+    /// Training rows and held-out rows, and what the user should know about the split.
+    pub(super) fn sides(&self) -> Result<(Dataset, Option<Dataset>, Vec<String>)> {
+        match (&self.split, &self.test) {
+            (Some(_), Some(_)) => Err(Error::Usage(
+                "held-out rows come from a split or from a source of their own, not from both"
+                    .to_owned(),
+            )),
+            (Some(split), None) => {
+                let parts = self.data.split(split)?;
+                Ok((parts.train, Some(parts.test), parts.warnings))
+            }
+            (None, test) => Ok((self.data.clone(), test.clone(), Vec::new())),
+        }
+    }
+
+    pub(super) fn predictor(&self, registry: &Registry) -> Option<Predictor> {
+        let stages: Vec<_> = self
+            .pipeline
+            .stages()
+            .iter()
+            .map(|s| (s.stage().name().to_owned(), s.stage().params()))
+            .collect();
+        Predictor::last(&stages, registry)
+    }
+
+    /// Without a predictor there are no metrics; asking for some is a mistake.
+    pub(super) fn no_predictor(&self) -> Result<Option<Plan>> {
+        match self.metrics.first() {
+            None => Ok(None),
+            Some(metric) => Err(Error::Usage(format!(
+                "`{metric}` cannot be computed: the pipeline has no classifier, regressor or clusterer of the registry"
+            ))),
+        }
+    }
+}

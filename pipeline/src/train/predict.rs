@@ -1,0 +1,83 @@
+//! Predictions for the rows of a table.
+
+use std::sync::Arc;
+
+use emberline_datasets::{Batch, DataError, Dataset, RowOp, Schema, SchemaErrors};
+
+use super::conform::conform;
+use crate::Result;
+use crate::pipeline::PipelineModel;
+
+/// The rows of `data` with the model's columns, computed as they are read.
+///
+/// `columns` picks and orders columns; by default all of `data`, then those of the last predictor and of stages after it.
+/// Input columns are found by name, the label may be absent, surplus columns stay. A column of `data` that has the name of
+/// one the model writes gives way.
+///
+/// # Errors
+/// Every required column that is absent or of a type that does not serve, and every name in `columns` that is unknown.
+pub fn predict(
+    model: &PipelineModel,
+    data: &Dataset,
+    columns: Option<&[String]>,
+) -> Result<Dataset> {
+    let shaped = conform(model, data)?;
+    let output = model.transform_dataset(&shaped)?;
+    let names = match columns {
+        Some(names) => names.to_vec(),
+        None => default_columns(model, shaped.schema())?,
+    };
+    let select = Select { names };
+    select.output_schema(output.schema())?;
+    Ok(output.with_op(Arc::new(select))?)
+}
+
+/// All input columns, then what the last predictor (else the last stage) and the stages after it write.
+fn default_columns(model: &PipelineModel, input: &Schema) -> Result<Vec<String>> {
+    let stages = model.stages();
+    let predicts = |s: &Arc<dyn crate::Transformer>| s.params().get("prediction_col").is_some();
+    let from = stages
+        .iter()
+        .rposition(predicts)
+        .unwrap_or(stages.len().saturating_sub(1));
+    let mut names: Vec<String> = input.columns().iter().map(|c| c.name.clone()).collect();
+    let mut schema = input.clone();
+    for (i, stage) in stages.iter().enumerate() {
+        if i >= from {
+            let new = stage
+                .writes(&schema)
+                .into_iter()
+                .filter(|w| !names.contains(w));
+            names.extend(new.collect::<Vec<_>>());
+        }
+        schema = stage.output_schema(&schema)?;
+    }
+    Ok(names)
+}
+
+/// Keeps some columns. Reading drops the others by itself, so only the schema changes.
+struct Select {
+    names: Vec<String>,
+}
+
+impl RowOp for Select {
+    fn name(&self) -> &str {
+        "columns"
+    }
+
+    fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {
+        input.select(&self.names)
+    }
+
+    fn inputs(&self, _: &Schema) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn outputs(&self, _: &Schema) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn apply(&self, batch: Batch) -> std::result::Result<Batch, DataError> {
+        Ok(batch)
+    }
+}
