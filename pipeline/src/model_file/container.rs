@@ -234,7 +234,10 @@ mod tests {
     fn another_zip_reader_sees_the_same_entries_from_1980() {
         let bytes = pack([b"{}", b"abc", b"[]"]).unwrap();
         let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-        let names: Vec<String> = archive.file_names().map(|n| n.unwrap().into_owned()).collect();
+        let names: Vec<String> = archive
+            .file_names()
+            .map(|n| n.unwrap().into_owned())
+            .collect();
         assert_eq!(names, ENTRIES);
         let entry = archive.by_index(1).unwrap();
         assert_eq!(

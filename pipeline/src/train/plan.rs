@@ -3,6 +3,7 @@
 use emberline_datasets::{Dataset, Split};
 
 use super::evaluate::{Plan, Predictor};
+use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::{Error, Result};
@@ -42,6 +43,33 @@ impl TrainPlan {
             on_train: false,
             config_text: None,
         }
+    }
+
+    /// The plan of a config over these rows; `test` are the held-out rows where the config names a source for them.
+    ///
+    /// # Errors
+    /// A stage refuses its parameters, or the split is to be stratified and the data have no label.
+    pub fn with_data(
+        config: &Config,
+        data: Dataset,
+        test: Option<Dataset>,
+        registry: &Registry,
+    ) -> Result<Self> {
+        let split = match &test {
+            Some(_) => None,
+            None => split_of(config, &data)?,
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            // Held-out rows tell more; training rows stand in where there are none.
+            on_train: config.evaluate.on_train && split.is_none() && test.is_none(),
+            data,
+            test,
+            split,
+            pipeline: config.pipeline(registry)?,
+            metrics: config.evaluate.metrics.clone(),
+            config_text: Some(config.to_toml()),
+        })
     }
 
     /// The same plan, measured on these rows.
@@ -106,4 +134,24 @@ impl TrainPlan {
             ))),
         }
     }
+}
+
+/// The split a config asks for: by its label where stratified, by the data's groups where they have some.
+fn split_of(config: &Config, data: &Dataset) -> Result<Option<Split>> {
+    let Some((options, test)) = config.split.as_ref().and_then(|s| Some((s, s.test?))) else {
+        return Ok(None);
+    };
+    let roles = data.schema().roles();
+    let mut split = Split::new(test, config.split_seed());
+    split.group.clone_from(&roles.group);
+    if options.stratify {
+        let label = roles.label.clone().ok_or_else(|| {
+            Error::Usage(
+                "`data.split.stratify` needs a label; name one as `data.label`, or leave it out"
+                    .to_owned(),
+            )
+        })?;
+        split.stratify = Some(label);
+    }
+    Ok(Some(split))
 }

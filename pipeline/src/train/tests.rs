@@ -5,6 +5,7 @@ use std::sync::Arc;
 use emberline_datasets::{Dataset, Schema, Split};
 
 use super::*;
+use crate::config::Config;
 use crate::event::EventLog;
 use crate::row::Cell;
 use crate::toy::{ToyMean, ToyTag, pipeline, registry, table};
@@ -191,6 +192,45 @@ fn a_split_keeps_held_out_rows_from_every_fit() {
         .split(split)
         .test(parts.test);
     assert!(usage(train(&both, &registry(), &run)).contains("not from both"));
+}
+
+#[test]
+fn a_config_and_a_script_give_one_model_and_outputs_and_threads_leave_no_trace() {
+    let bytes = |extra: &str| {
+        let text = format!(
+            "name = \"c\"\nseed = 5\n[data]\nsource = \"x.csv\"\n[data.split]\ntest = 0.2\n[[pipeline]]\nstage = \"toy_tag\"\n\
+             [[pipeline]]\nstage = \"toy_mean\"\nslope = 0.25\n{extra}"
+        );
+        let config = Config::parse("c.toml", &text, &[], &registry()).unwrap();
+        let plan = TrainPlan::with_data(&config, table(0, 500), None, &registry()).unwrap();
+        train(&plan, &registry(), &config.run()).unwrap().model_file
+    };
+    let plain = bytes("");
+    let placed = bytes("[engine]\nthreads = 3\n[output]\nmodel = \"elsewhere.ember\"");
+    assert!(plain.to_bytes().unwrap() == placed.to_bytes().unwrap());
+    assert!(
+        plain
+            .evidence
+            .config
+            .as_ref()
+            .unwrap()
+            .contains("slope = 0.25")
+    );
+    let mean = ToyMean {
+        slope: 0.25,
+        ..ToyMean::default()
+    };
+    let script = Pipeline::builder()
+        .stage(ToyTag::default())
+        .stage(mean)
+        .build()
+        .unwrap();
+    let script = TrainPlan::new("c", table(0, 500), script).split(Split::new(0.2, 5));
+    let mut scripted = train(&script, &registry(), &Run::local(5, 1))
+        .unwrap()
+        .model_file;
+    scripted.evidence.config = plain.evidence.config.clone();
+    assert!(scripted.to_bytes().unwrap() == plain.to_bytes().unwrap());
 }
 
 #[test]
