@@ -201,6 +201,8 @@ fn columns(params: &Value) -> EvaluatorColumns {
         raw_prediction: text("raw_prediction_col").unwrap_or(usual.raw_prediction),
         probability: text("probability_col").unwrap_or(usual.probability),
         features: text("features_col").unwrap_or(usual.features),
+        distance: text("distance_col").unwrap_or(usual.distance),
+        ..usual
     }
 }
 
