@@ -279,7 +279,8 @@ impl Dataset {
         Ok((0..n).map(move |i| self.read(i, columns)))
     }
 
-    /// Number of rows after all steps; reads the columns that row-dropping steps need.
+    /// Number of rows after all steps; reads the columns that row-dropping steps need, and every record where bad ones are
+    /// quarantined.
     ///
     /// # Errors
     /// Reading fails.
@@ -295,7 +296,7 @@ impl Dataset {
     /// Rows of each chunk after all steps.
     fn chunk_rows(&self) -> Result<Vec<u64>> {
         let chunks = self.chunks()?;
-        if !self.drops_rows() {
+        if self.source.exact_rows() && !self.drops_rows() {
             return Ok(chunks.iter().map(|c| c.rows as u64).collect());
         }
         let none: [String; 0] = [];

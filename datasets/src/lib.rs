@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod block;
+pub mod bundled;
 mod cache;
 mod dataset;
 mod describe;
@@ -21,9 +22,11 @@ pub mod source;
 pub mod spill;
 mod split;
 mod store;
+pub mod write;
 
 pub use batch::{Batch, VectorColumn};
 pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
+pub use bundled::BundledInfo;
 pub use dataset::{Dataset, RowOp, spread};
 pub use describe::{
     CategoryCount, ColumnDescription, Description, Distinct, MAX_DISTINCT, RangeDescription,
@@ -38,6 +41,7 @@ pub use schema::{
 };
 pub use source::{BLOCK_ROWS, Chunk, Source, row_id};
 pub use split::{Folds, HeldOut, Split};
+pub use write::TableWriter;
 
 /// Result of the data layer.
 pub type Result<T> = std::result::Result<T, DataError>;

@@ -130,3 +130,16 @@ impl SourceOptions {
         }
     }
 }
+
+impl From<TypeName> for crate::schema::ColumnType {
+    fn from(name: TypeName) -> Self {
+        match name {
+            TypeName::Boolean => Self::Boolean,
+            TypeName::Integer => Self::Integer,
+            TypeName::Float => Self::Float,
+            TypeName::Text => Self::Text,
+            TypeName::Date => Self::Date,
+            TypeName::Timestamp => Self::Timestamp,
+        }
+    }
+}

@@ -99,6 +99,10 @@ impl Source for PartitionedSource {
         self.ready.get()?.cuts()
     }
 
+    fn quarantined(&self) -> u64 {
+        self.input.source().quarantined()
+    }
+
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
         self.ready()?.read(chunk, columns)
     }

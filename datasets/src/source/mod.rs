@@ -3,6 +3,28 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+mod cells;
+mod columnar;
+mod content;
+mod csv;
+mod ipc;
+mod jsonl;
+mod libsvm;
+mod locate;
+mod open;
+pub mod parquet;
+mod parse;
+mod quarantine;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use columnar::METADATA_KEY;
+pub(crate) use locate::format_of;
+pub use open::{open, open_within};
+pub(crate) use parse::civil_from_days;
+
 use crate::batch::Batch;
 use crate::schema::Schema;
 use crate::{DataError, Result};
@@ -64,6 +86,17 @@ pub trait Source: Send + Sync + Debug {
     /// # Errors
     /// A file changed, is damaged, or holds a bad row under `bad_rows = "fail"`.
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch>;
+
+    /// Records that were left out and written to the side file so far (`bad_rows = "quarantine"`). A chunk counts once,
+    /// however often it is read; the count is complete when every chunk has been read.
+    fn quarantined(&self) -> u64 {
+        0
+    }
+
+    /// True where [`Chunk::rows`] is the number of rows that reading gives; false where bad rows may be left out.
+    fn exact_rows(&self) -> bool {
+        true
+    }
 }
 
 /// Rows that lie in memory; batches are used as chunks, as they are.

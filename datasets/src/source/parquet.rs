@@ -1,0 +1,425 @@
+//! Parquet files: columns and row groups are read alone, and row groups that cannot match a predicate not at all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::columnar::{
+    METADATA_KEY, columns, common_columns, guarded, list_length, normalise, normalise_batch,
+    with_given_types,
+};
+use super::content::{Input, Stamp, open_unchanged};
+use super::text::source_error;
+use super::{BLOCK_ROWS, Chunk, Source, no_chunk, row_id};
+use crate::batch::Batch;
+use crate::options::SourceOptions;
+use crate::schema::{Column, ColumnType, Schema, SchemaError};
+use crate::{DataError, Result};
+
+/// A comparison of a column with a constant, such as `age >= 18`.
+///
+/// A null matches no comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Column name.
+    pub column: String,
+    /// How the column's value is compared with `value`.
+    pub op: Compare,
+    /// The constant; it must be of the column's kind (a number for numbers, text for text).
+    pub value: Constant,
+}
+
+/// A comparison operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// The constant of a [`Comparison`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    /// Compared with integer columns, dates (days from 1970) and timestamps (microseconds from 1970, UTC).
+    Integer(i64),
+    /// Compared with float columns.
+    Float(f64),
+    /// Compared with text columns, by code point.
+    Text(String),
+}
+
+#[derive(Debug)]
+struct File {
+    name: String,
+    path: PathBuf,
+    stamp: Stamp,
+    metadata: ArrowReaderMetadata,
+    /// Keeps a spooled file in place.
+    _input: Input,
+}
+
+/// A run of rows of one row group.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    file: usize,
+    group: usize,
+    /// First row in the group.
+    offset: usize,
+    /// First row in the file.
+    first: u64,
+    rows: usize,
+}
+
+/// A table read from Parquet files. Blocks restart at each row group.
+#[derive(Debug)]
+pub struct ParquetSource {
+    origin: String,
+    schema: Arc<Schema>,
+    /// Columns as the files have them, before given types; statistics are in these types.
+    own: Vec<Column>,
+    files: Vec<File>,
+    pieces: Vec<Piece>,
+    chunks: Arc<[Chunk]>,
+    groups: usize,
+}
+
+impl ParquetSource {
+    /// Opens these files as one table; reads their footers, and for list columns a first batch.
+    ///
+    /// # Errors
+    /// A file is missing, damaged, without rows in all of them, or of other columns than the first.
+    pub fn open(paths: &[PathBuf], options: &SourceOptions) -> Result<Self> {
+        let inputs = paths
+            .iter()
+            .map(|p| Input::path(p))
+            .collect::<Result<_>>()?;
+        open(inputs, options)
+    }
+
+    /// Leaves out the row groups in which, by their statistics, no row can match all of `filter`. Rows keep their ids.
+    /// Rows that do not match may remain in the groups that are left: the filter saves reading, it does not select.
+    ///
+    /// # Errors
+    /// A comparison names no column, or a constant of another kind than the column.
+    pub fn with_filter(mut self, filter: &[Comparison]) -> Result<Self> {
+        let mut keep = Vec::new();
+        for file in &self.files {
+            let groups = file.metadata.metadata().num_row_groups();
+            let mut kept = vec![true; groups];
+            for comparison in filter {
+                self.prune(file, comparison, &mut kept)?;
+            }
+            keep.push(kept);
+        }
+        self.pieces.retain(|p| keep[p.file][p.group]);
+        self.chunks = chunks_of(&self.pieces);
+        self.groups = keep.iter().flatten().filter(|k| **k).count();
+        Ok(self)
+    }
+
+    /// Number of row groups that are read.
+    #[must_use]
+    pub fn n_row_groups(&self) -> usize {
+        self.groups
+    }
+
+    fn prune(&self, file: &File, comparison: &Comparison, kept: &mut [bool]) -> Result<()> {
+        let position = self.schema.index_of(&comparison.column);
+        let Some(position) = position else {
+            self.schema.get(&comparison.column)?;
+            return Ok(());
+        };
+        let column = &self.schema.columns()[position];
+        check_kind(column, &comparison.value)?;
+        if self.own[position].ty != column.ty {
+            return Ok(()); // a given type orders values in another way than the statistics
+        }
+        let Some((least, greatest)) = bounds(file, column) else {
+            return Ok(());
+        };
+        for (group, keep) in kept.iter_mut().enumerate() {
+            if !may_match(&least, &greatest, group, comparison) {
+                *keep = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_piece(&self, piece: &Piece, columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let file = &self.files[piece.file];
+        let mut ordered = columns.to_vec();
+        ordered.sort_unstable();
+        ordered.dedup();
+        let batch = read_rows(file, piece, &ordered)?;
+        let arrays = normalise_batch(&batch, &self.schema, &ordered, &file.name, piece.first)?;
+        let place = |c: &usize| ordered.binary_search(c).ok().map(|i| arrays[i].clone());
+        Ok(columns.iter().filter_map(place).collect())
+    }
+}
+
+fn check_kind(column: &Column, value: &Constant) -> Result<()> {
+    let (fits, expected) = match value {
+        Constant::Integer(_) => (
+            matches!(
+                column.ty,
+                ColumnType::Integer | ColumnType::Date | ColumnType::Timestamp
+            ),
+            "an integer, date or timestamp column for an integer constant",
+        ),
+        Constant::Float(_) => (
+            column.ty == ColumnType::Float,
+            "a float column for a float constant",
+        ),
+        Constant::Text(_) => (
+            column.ty == ColumnType::Text,
+            "a text column for a text constant",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(SchemaError::Type {
+        column: column.name.clone(),
+        found: column.ty.to_string(),
+        expected: expected.to_owned(),
+    }
+    .into())
+}
+
+/// The least and greatest value per row group, normalised; `None` where the statistics cannot be trusted or compared.
+fn bounds(file: &File, column: &Column) -> Option<(ArrayRef, ArrayRef)> {
+    let metadata = file.metadata.metadata();
+    let converter = StatisticsConverter::try_new(
+        &column.name,
+        file.metadata.schema(),
+        file.metadata.parquet_schema(),
+    )
+    .ok()?;
+    let leaf = converter.parquet_column_index()?;
+    let old = metadata.row_groups().iter().any(|g| {
+        g.column(leaf)
+            .statistics()
+            .is_some_and(|s| s.is_min_max_deprecated() && !s.is_min_max_backwards_compatible())
+    });
+    if old {
+        return None; // written by the old rules, which ordered text wrongly
+    }
+    let plain = |array: ArrayRef| normalise(&array, column, &file.name, 0).ok();
+    let least = converter.row_group_mins(metadata.row_groups()).ok()?;
+    let greatest = converter.row_group_maxes(metadata.row_groups()).ok()?;
+    Some((plain(least)?, plain(greatest)?))
+}
+
+/// Whether some value between the bounds of a group can match; true where a bound is unknown.
+fn may_match(least: &ArrayRef, greatest: &ArrayRef, group: usize, comparison: &Comparison) -> bool {
+    use std::cmp::Ordering;
+    if least.is_null(group) || greatest.is_null(group) {
+        return true;
+    }
+    let order = |bound: &ArrayRef| -> Option<Ordering> {
+        match &comparison.value {
+            Constant::Integer(v) => {
+                let wide = arrow::compute::cast(bound, &DataType::Int64).ok()?;
+                Some(wide.as_primitive::<Int64Type>().value(group).cmp(v))
+            }
+            Constant::Float(v) => bound
+                .as_primitive_opt::<Float64Type>()?
+                .value(group)
+                .partial_cmp(v),
+            Constant::Text(v) => Some(bound.as_string_opt::<i32>()?.value(group).cmp(v.as_str())),
+        }
+    };
+    let (Some(low), Some(high)) = (order(least), order(greatest)) else {
+        return true; // NaN compares with nothing
+    };
+    match comparison.op {
+        Compare::Equal => low != Ordering::Greater && high != Ordering::Less,
+        Compare::Less => low == Ordering::Less,
+        Compare::LessOrEqual => low != Ordering::Greater,
+        Compare::Greater => high == Ordering::Greater,
+        Compare::GreaterOrEqual => high != Ordering::Less,
+    }
+}
+
+fn read_rows(file: &File, piece: &Piece, columns: &[usize]) -> Result<RecordBatch> {
+    let fail = |e: &dyn std::fmt::Display| DataError::format(&file.name, e);
+    let handle = open_unchanged(&file.path, &file.stamp)?;
+    guarded(&file.name, || {
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let reader = builder
+            .with_projection(mask)
+            .with_row_groups(vec![piece.group])
+            .with_offset(piece.offset)
+            .with_limit(piece.rows)
+            .with_batch_size(piece.rows)
+            .build()
+            .map_err(|e| fail(&e))?;
+        let schema = reader.schema();
+        let batches = reader
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| fail(&e))?;
+        let batch = arrow::compute::concat_batches(&schema, &batches).map_err(|e| fail(&e))?;
+        if batch.num_rows() == piece.rows {
+            return Ok(batch);
+        }
+        Err(fail(&"a row group holds fewer rows than the footer says"))
+    })
+}
+
+fn load(input: Input) -> Result<File> {
+    let Some((path, stamp)) = input.as_path() else {
+        return Err(source_error(
+            &input.name,
+            "a Parquet file compresses by itself and is not read through gzip; unpack it first",
+        ));
+    };
+    let (path, stamp, name) = (path.to_owned(), stamp.clone(), input.name.clone());
+    let handle = open_unchanged(&path, &stamp)?;
+    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+    let metadata = guarded(&name, || {
+        ArrowReaderMetadata::load(&handle, options)
+            .map_err(|e| source_error(&name, format!("no Parquet file, or a damaged one: {e}")))
+    })?;
+    Ok(File {
+        name,
+        path,
+        stamp,
+        metadata,
+        _input: input,
+    })
+}
+
+fn file_columns(file: &File) -> Result<Vec<Column>> {
+    let metadata = file.metadata.metadata();
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let stated = pairs
+        .and_then(|p| p.iter().find(|kv| kv.key == METADATA_KEY))
+        .and_then(|kv| kv.value.as_deref());
+    let width = |column: usize| -> Result<Option<usize>> {
+        let groups = metadata.row_groups().iter().enumerate();
+        let Some((group, rows)) = groups
+            .map(|(i, g)| (i, g.num_rows()))
+            .find(|(_, rows)| *rows > 0)
+        else {
+            return Ok(Some(0));
+        };
+        let rows = usize::try_from(rows).unwrap_or(BLOCK_ROWS).min(BLOCK_ROWS);
+        let piece = Piece {
+            file: 0,
+            group,
+            offset: 0,
+            first: 0,
+            rows,
+        };
+        let batch = read_rows(file, &piece, &[column])?;
+        Ok(Some(list_length(batch.column(0)).unwrap_or(0)))
+    };
+    columns(&file.name, file.metadata.schema(), stated, width)
+}
+
+fn pieces_of(number: usize, file: &File) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut first = 0;
+    for (group, meta) in file.metadata.metadata().row_groups().iter().enumerate() {
+        let rows = usize::try_from(meta.num_rows())
+            .map_err(|_| source_error(&file.name, "the footer states a negative number of rows"))?;
+        for offset in (0..rows).step_by(BLOCK_ROWS) {
+            pieces.push(Piece {
+                file: number,
+                group,
+                offset,
+                first: first + offset as u64,
+                rows: BLOCK_ROWS.min(rows - offset),
+            });
+        }
+        first += rows as u64;
+    }
+    Ok(pieces)
+}
+
+fn chunks_of(pieces: &[Piece]) -> Arc<[Chunk]> {
+    pieces
+        .iter()
+        .map(|p| Chunk {
+            first_row: row_id(p.file, p.first),
+            rows: p.rows,
+        })
+        .collect()
+}
+
+pub(crate) fn open(inputs: Vec<Input>, options: &SourceOptions) -> Result<ParquetSource> {
+    let origin = &options.source;
+    let files = inputs.into_iter().map(load).collect::<Result<Vec<_>>>()?;
+    let mut described = Vec::with_capacity(files.len());
+    let mut pieces = Vec::new();
+    for (i, file) in files.iter().enumerate() {
+        described.push((file.name.clone(), file_columns(file)?));
+        pieces.extend(pieces_of(i, file)?);
+    }
+    let own = common_columns(origin, &described)?;
+    if pieces.is_empty() {
+        return Err(source_error(origin, "there are no rows"));
+    }
+    let schema = Arc::new(with_given_types(own.clone(), options)?);
+    let groups = files.iter().map(|f| f.metadata.metadata().num_row_groups());
+    Ok(ParquetSource {
+        origin: origin.clone(),
+        schema,
+        own,
+        groups: groups.sum(),
+        chunks: chunks_of(&pieces),
+        files,
+        pieces,
+    })
+}
+
+impl Source for ParquetSource {
+    fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn chunks(&self) -> Result<Arc<[Chunk]>> {
+        Ok(self.chunks.clone())
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        Some(self.chunks.iter().map(|c| c.rows as u64).sum())
+    }
+
+    fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
+        let piece = self
+            .pieces
+            .get(chunk)
+            .ok_or_else(|| no_chunk(&self.origin, chunk))?;
+        let arrays = if columns.is_empty() {
+            Vec::new()
+        } else {
+            self.read_piece(piece, columns)?
+        };
+        let all = self.schema.columns();
+        let kept = columns.iter().map(|&i| all[i].clone()).collect();
+        let ids = (0..piece.rows as u64).map(|i| row_id(piece.file, piece.first + i));
+        Batch::new(Arc::new(Schema::new(kept)?), arrays, ids.collect())
+    }
+}
