@@ -35,12 +35,22 @@ macro_rules! stages {
 stages! {
     /// Stages that rewrite columns.
     features {
+        binarizer,
+        bucketizer,
         imputer,
+        index_to_string,
+        max_abs_scaler,
+        min_max_scaler,
+        normalizer,
         one_hot_encoder,
         pca,
+        polynomial_expansion,
+        quantile_discretizer,
+        robust_scaler,
         standard_scaler,
         string_indexer,
         vector_assembler,
+        vector_slicer,
     }
     /// Learners of classes.
     classification {
