@@ -24,3 +24,28 @@ pub const ENTRIES: &[EvaluatorEntry] = &[
     regression::ENTRY,
     clustering::ENTRY,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_known_metric_and_no_name_occurs_twice() {
+        let mut metrics = std::collections::BTreeSet::new();
+        for entry in ENTRIES {
+            assert!(
+                entry
+                    .metrics
+                    .iter()
+                    .all(|(name, doc)| metrics.insert(*name) && !doc.is_empty())
+            );
+            assert!(
+                entry
+                    .defaults
+                    .iter()
+                    .all(|d| entry.metrics.iter().any(|(name, _)| name == d))
+            );
+            assert_eq!((entry.build)(Default::default()).name(), entry.name);
+        }
+    }
+}
