@@ -118,7 +118,7 @@ pub(crate) fn civil_from_days(days: i32) -> (i64, u32, u32) {
 pub(crate) fn timestamp(cell: &str) -> Option<i64> {
     const SECOND: i64 = 1_000_000;
     let day = i64::from(date(cell.get(..10)?)?) * 86_400 * SECOND;
-    let rest = cell[10..].as_bytes();
+    let rest = &cell.as_bytes()[10..];
     if rest.is_empty() {
         return Some(day);
     }

@@ -5,6 +5,8 @@
 mod csv;
 mod jsonl;
 mod parquet;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::io::{BufWriter, Write};
@@ -68,8 +70,8 @@ impl Write for Sink {
 
 #[derive(Debug)]
 enum Encoder {
-    Csv(CsvWriter),
-    Jsonl(JsonlWriter),
+    Csv(Box<CsvWriter>),
+    Jsonl(Box<JsonlWriter>),
     Parquet(Box<ParquetTable>),
 }
 
@@ -92,6 +94,13 @@ impl TableWriter {
         if !to_output && path.extension().is_some_and(|e| e == "gz") {
             return Err(unknown(path, "compressed text is not written"));
         }
+        if !to_output && std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+            // Renaming onto a device or a folder would replace it, or fail at the very end.
+            return Err(DataError::Source {
+                origin: path.display().to_string(),
+                message: "this is no ordinary file; `-` writes to standard output".to_owned(),
+            });
+        }
         let (target, sink) = if to_output {
             let out = BufWriter::new(std::io::stdout());
             (Target::StandardOutput, Sink::StandardOutput(out))
@@ -102,12 +111,11 @@ impl TableWriter {
         };
         let tabs = path.extension().is_some_and(|e| e == "tsv");
         let encoder = match format {
-            Format::Csv => Encoder::Csv(CsvWriter::new(
-                sink,
-                schema,
-                if tabs { b'\t' } else { b',' },
-            )?),
-            Format::Jsonl => Encoder::Jsonl(JsonlWriter::new(sink, schema)),
+            Format::Csv => {
+                let delimiter = if tabs { b'\t' } else { b',' };
+                Encoder::Csv(Box::new(CsvWriter::new(sink, schema, delimiter)?))
+            }
+            Format::Jsonl => Encoder::Jsonl(Box::new(JsonlWriter::new(sink, schema))),
             Format::Parquet => Encoder::Parquet(Box::new(ParquetTable::new(sink, schema)?)),
             Format::Libsvm | Format::Arrow => {
                 return Err(unknown(

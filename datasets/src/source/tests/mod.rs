@@ -1,7 +1,10 @@
 //! Tests of the sources through their public door.
 
 mod bad_rows;
+mod columnar;
 mod csv;
+mod formats;
+mod ipc;
 mod jsonl;
 mod libsvm;
 mod places;
@@ -84,7 +87,7 @@ pub(super) fn read_error(options: &SourceOptions) -> String {
 }
 
 /// Text of the `text` column in row `i`.
-pub(super) fn text<'a>(column: &'a ArrayRef, i: usize) -> &'a str {
+pub(super) fn text(column: &ArrayRef, i: usize) -> &str {
     use arrow::array::AsArray;
     column.as_string::<i32>().value(i)
 }

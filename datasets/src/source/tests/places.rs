@@ -100,6 +100,17 @@ fn a_role_of_an_absent_column_is_refused() {
 }
 
 #[test]
+fn rows_are_brought_together_as_the_options_say_and_keep_their_roles() {
+    let mut options = SourceOptions::new("bundled:iris");
+    options.partition_by = Some(crate::PartitionBy::Hash(vec!["species".to_owned()]));
+    let data = open(&options).unwrap();
+    assert_eq!(data.schema().roles().label.as_deref(), Some("species"));
+    assert_eq!(data.count().unwrap(), 150);
+    options.partition_by = Some(crate::PartitionBy::Range("petal".to_owned()));
+    assert!(open_error(&options).contains("no column `petal`"));
+}
+
+#[test]
 fn a_stream_is_spooled_and_its_compression_seen() {
     let text = b"x\n1\n2\n";
     for bytes in [text.to_vec(), gzip(text)] {
