@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bins::FeatureBins;
 use super::criterion::Criterion;
-use super::forest::{ClassLeaves, Node};
+use super::forest::ClassLeaves;
+use super::nodes::Node;
 use super::settings::Limits;
 use super::split::{self, Candidate, ChildLimits, Feature, Rule, Scratch};
 use super::table::Table;

@@ -25,8 +25,10 @@ pub mod criterion;
 pub mod fit;
 pub mod forest;
 pub mod grow;
+pub mod nodes;
 mod nominal;
 mod oob;
+mod report;
 pub mod sample;
 pub mod settings;
 pub mod split;
@@ -34,6 +36,7 @@ pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use forest::{ForestClassifier, ForestRegressor};
 pub use settings::{FeatureSubset, Impurity, RegressionImpurity};

@@ -11,6 +11,7 @@ use emberline_pipeline::{
 use serde_json::Value;
 
 use super::params::DecisionTreeRegressorParams;
+use crate::learner::LearnerColumns;
 use crate::tree::ForestRegressor;
 use crate::tree::fit::Learner;
 
@@ -35,9 +36,11 @@ impl DecisionTreeRegressor {
         Learner {
             name: Self::NAME,
             params: to_state(p),
-            features: &p.features_col,
-            label: p.label_col.as_deref(),
-            weight: p.weight_col.as_deref(),
+            columns: LearnerColumns {
+                features: &p.features_col,
+                label: p.label_col.as_deref(),
+                weight: p.weight_col.as_deref(),
+            },
             limits: p.limits(),
             forest: Learner::single(),
             seed: None,
@@ -71,7 +74,7 @@ impl Stage for DecisionTreeRegressor {
     }
 
     fn reads(&self, input: &Schema) -> Vec<String> {
-        self.learner().reads(input)
+        self.learner().columns.reads(input)
     }
 
     fn writes(&self, _: &Schema) -> Vec<String> {

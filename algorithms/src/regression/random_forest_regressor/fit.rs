@@ -11,6 +11,7 @@ use emberline_pipeline::{
 use serde_json::Value;
 
 use super::params::RandomForestRegressorParams;
+use crate::learner::LearnerColumns;
 use crate::tree::ForestRegressor;
 use crate::tree::fit::Learner;
 
@@ -37,9 +38,11 @@ impl RandomForestRegressor {
         Learner {
             name: Self::NAME,
             params: to_state(p),
-            features: &p.features_col,
-            label: p.label_col.as_deref(),
-            weight: p.weight_col.as_deref(),
+            columns: LearnerColumns {
+                features: &p.features_col,
+                label: p.label_col.as_deref(),
+                weight: p.weight_col.as_deref(),
+            },
             limits: p.limits(),
             forest: p.forest(),
             seed: p.seed,
@@ -73,7 +76,7 @@ impl Stage for RandomForestRegressor {
     }
 
     fn reads(&self, input: &Schema) -> Vec<String> {
-        self.learner().reads(input)
+        self.learner().columns.reads(input)
     }
 
     fn writes(&self, _: &Schema) -> Vec<String> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::fit;
 use crate::classification::decision_tree_classifier::DecisionTreeClassifierParams;
 use crate::classification::random_forest_classifier::RandomForestClassifierParams;
+use crate::learner::LearnerColumns;
 use crate::testing::vectors;
 use crate::tree::fit::Learner;
 use crate::tree::settings::Limits;
@@ -49,9 +50,11 @@ fn the_tree_of_depth_two_on_iris_is_that_of_the_oracle() {
     let learner = Learner {
         name: "decision_tree_classifier",
         params: Value::Null,
-        features: "features",
-        label: None,
-        weight: None,
+        columns: LearnerColumns {
+            features: "features",
+            label: None,
+            weight: None,
+        },
         limits: Limits {
             max_depth: 2,
             max_bins: 255,
