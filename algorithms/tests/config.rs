@@ -132,6 +132,18 @@ fn every_example_reads_and_its_effective_text_reads_back() {
 }
 
 #[test]
+fn every_example_checks_without_reading_its_rows() {
+    for (name, text) in examples() {
+        let config =
+            Config::parse(&name, &text, &[], &registry()).unwrap_or_else(|e| panic!("{e}"));
+        let report = config.check(&registry()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(report.steps.len(), config.stages.len() + 1, "{name}");
+        assert!(!report.memory.is_empty(), "{name}");
+        println!("{report}");
+    }
+}
+
+#[test]
 fn every_parameter_is_described_and_its_default_survives_toml() {
     for entry in registry().entries() {
         let properties = (entry.schema)()["properties"].clone();

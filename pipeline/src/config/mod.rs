@@ -1,6 +1,6 @@
 //! The TOML config: read, checked as a whole, and turned into a dataset, a pipeline and a run.
 //!
-//! [`Config::read`] reports every mistake of a file at once, each with line and column. [`Config::check_data`] adds what only the
+//! [`Config::read`] reports every mistake of a file at once, each with line and column. [`Config::check`] adds what only the
 //! data's schema can tell, without reading rows. [`schema`] describes the whole format for editors.
 
 mod canonical;

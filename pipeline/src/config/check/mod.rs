@@ -2,6 +2,7 @@
 
 mod leaks;
 mod memory;
+mod open;
 mod report;
 mod schemas;
 #[cfg(test)]
@@ -10,7 +11,7 @@ mod tests;
 use std::ops::Range;
 use std::path::Path;
 
-use emberline_datasets::Dataset;
+use emberline_datasets::{Dataset, Schema};
 
 pub use memory::MemoryPlan;
 pub use report::{CheckReport, ColumnReport, StepReport};
@@ -21,11 +22,10 @@ use crate::Result;
 use crate::registry::Registry;
 
 impl Config {
-    /// Checks a config against data that are open already, without reading rows: every stage fits the columns it will get, labels
-    /// exist and do not leak, outputs can be written; and plans the memory of the learners.
+    /// As [`Config::check`], for data that are open already.
     ///
     /// # Errors
-    /// All mistakes at once; of the pipeline those up to the first stage that does not fit, since what follows it cannot be known.
+    /// As [`Config::check`], but for the opening.
     pub fn check_data(
         &self,
         registry: &Registry,
@@ -36,6 +36,7 @@ impl Config {
         let pipeline = self.pipeline(registry)?;
         let schemas = schemas::chain(self, &pipeline, data.schema(), &mut notes);
         leaks::check(self, &schemas, &mut notes);
+        self.needs(data.schema(), &mut notes);
         self.source.origin.finish(notes)?;
         Ok(report::of(self, data, test, &schemas))
     }
@@ -66,6 +67,25 @@ impl Config {
             }
         }
         notes
+    }
+
+    /// What the split and the metrics need of data and pipeline.
+    fn needs(&self, schema: &Schema, notes: &mut Notes) {
+        let stratify = self.split.as_ref().is_some_and(|s| s.stratify);
+        if stratify && schema.roles().label.is_none() {
+            notes.help(
+                self.key("data.split.stratify"),
+                "`data.split.stratify` needs a label",
+                Some("name one as `data.label`, or leave it out"),
+            );
+        }
+        if !self.evaluate.metrics.is_empty() && !self.stages.iter().any(leaks::is_learner) {
+            notes.help(
+                self.key("evaluate.metrics"),
+                "nothing to measure: the pipeline has no classifier, regressor or clusterer",
+                Some("leave `evaluate.metrics` out"),
+            );
+        }
     }
 
     /// The place of a key, or of the nearest table above it.

@@ -182,3 +182,65 @@ fn mistakes_of_stage_and_output_are_reported_together() {
         2
     );
 }
+
+#[test]
+fn what_split_and_metrics_need_is_checked() {
+    let rest = "[data.split]\ntest = 0.5\nstratify = true\n";
+    let found = mistakes(&text("inputs = [\"x\"]", "label_col = \"y\"", rest), None);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("13:12: `data.split.stratify` needs a label"));
+    let only =
+        "[data]\nsource = \"a\"\n[[pipeline]]\nstage = \"scale\"\n[evaluate]\nmetrics = [\"f1\"]\n";
+    assert!(mistakes(only, None)[0].starts_with("6:11: nothing to measure"));
+}
+
+fn on_disk(train: &str, test: &str, rest: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
+    std::fs::write(&a, train).unwrap();
+    std::fs::write(&b, test).unwrap();
+    let text = format!(
+        "[data]\nsource = '{}'\n{rest}\n[data.split]\nsource = '{}'\n[[pipeline]]\nstage = \"scale\"\ninputs = [\"x\"]\n[[pipeline]]\nstage = \"guess\"\n",
+        a.display(),
+        b.display()
+    );
+    (folder, text)
+}
+
+#[test]
+fn held_out_files_take_the_types_of_the_training_file() {
+    let (_folder, text) = on_disk("x,y\n1.5,a\n2.5,b\n", "x,y\n1,a\n2,b\n", "label = 'y'");
+    let config = parse(&text).unwrap();
+    let (data, test) = config.dataset().unwrap();
+    assert_eq!(data.schema(), test.unwrap().schema());
+    let report = config.check(&registry()).unwrap();
+    assert_eq!(report.evaluate_on, EvaluateOn::TestSource);
+    assert!(report.test_source.unwrap().ends_with("b.csv"));
+}
+
+#[test]
+fn held_out_files_that_lack_a_column_and_roles_without_a_column_have_their_place() {
+    let (_folder, text) = on_disk("x,y,z\n1,a,1\n", "x,y\n1,a\n", "label = 'y'");
+    let Err(Error::Config(errors)) = parse(&text).unwrap().check(&registry()) else {
+        panic!()
+    };
+    assert!(
+        listed(&errors)[0].starts_with("5:10: `data.split.source`: no column `z`"),
+        "{errors}"
+    );
+    let (_folder, text) = on_disk("x,y\n1,a\n", "x,y\n1,a\n", "label = 'yy'");
+    let Err(Error::Config(errors)) = parse(&text).unwrap().check(&registry()) else {
+        panic!()
+    };
+    assert!(
+        listed(&errors)[0].starts_with("3:9: data: no column `yy`; did you mean `y`?"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_source_that_is_not_there_is_an_error_of_the_data() {
+    let text = "[data]\nsource = \"no/such.csv\"\n[[pipeline]]\nstage = \"guess\"\n";
+    let error = parse(text).unwrap().check(&registry()).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+}
