@@ -3,8 +3,11 @@
 //! A field is quoted where a `"` is its first character; inside, `""` is one quote and line ends are text. Blanks around
 //! fields that are not quoted are dropped. Blank lines are no records. Null tokens count in quotes too.
 
+mod fields;
+
 use arrow::array::ArrayRef;
-use memchr::memchr;
+
+use self::fields::Fields;
 
 use super::cells::{Builder, misfit};
 use super::content::Input;
@@ -14,117 +17,6 @@ use super::text::{Estimate, Head, Records, TextFile, TextFormat, TextSource, hea
 use crate::options::{BadRows, SourceOptions};
 use crate::schema::{Column, ColumnType, Schema};
 use crate::{DataError, Result};
-
-/// The fields of one record, as ranges of the record or, where quotes had to be taken out, of `unescaped`.
-#[derive(Debug, Default)]
-struct Fields {
-    ranges: Vec<Range>,
-    unescaped: String,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    start: usize,
-    end: usize,
-    unescaped: bool,
-}
-
-impl Fields {
-    fn split(&mut self, record: &str, delimiter: u8) -> std::result::Result<(), String> {
-        self.ranges.clear();
-        self.unescaped.clear();
-        let bytes = record.as_bytes();
-        let mut at = 0;
-        loop {
-            if bytes.get(at) == Some(&b'"') {
-                at = self.quoted(record, at, delimiter)?;
-            } else {
-                let end = memchr(delimiter, &bytes[at..]).map_or(bytes.len(), |k| at + k);
-                let field = &bytes[at..end];
-                let left = field.len() - field.trim_ascii_start().len();
-                let length = field.trim_ascii().len();
-                let start = if length == 0 { at } else { at + left };
-                self.ranges.push(Range {
-                    start,
-                    end: start + length,
-                    unescaped: false,
-                });
-                at = end;
-            }
-            if at == bytes.len() {
-                return Ok(());
-            }
-            at += 1;
-        }
-    }
-
-    /// Takes the quoted field that starts at `open`; gives the position of the delimiter or end after it.
-    fn quoted(
-        &mut self,
-        record: &str,
-        open: usize,
-        delimiter: u8,
-    ) -> std::result::Result<usize, String> {
-        let bytes = record.as_bytes();
-        let first = self.unescaped.len();
-        let mut from = open + 1;
-        let mut unescaped = false;
-        let close = loop {
-            let Some(k) = memchr(b'"', &bytes[from..]) else {
-                return Err(format!(
-                    "the quote that opens field {} is never closed",
-                    self.ranges.len() + 1
-                ));
-            };
-            let quote = from + k;
-            if bytes.get(quote + 1) == Some(&b'"') {
-                self.unescaped.push_str(&record[from..=quote]);
-                unescaped = true;
-                from = quote + 2;
-            } else {
-                break quote;
-            }
-        };
-        self.ranges.push(if unescaped {
-            self.unescaped.push_str(&record[from..close]);
-            Range {
-                start: first,
-                end: self.unescaped.len(),
-                unescaped,
-            }
-        } else {
-            Range {
-                start: open + 1,
-                end: close,
-                unescaped,
-            }
-        });
-        let mut after = close + 1;
-        while after < bytes.len() && bytes[after] != delimiter {
-            if !matches!(bytes[after], b' ' | b'\t') {
-                return Err(format!(
-                    "field {} goes on after its closing quote; a quote inside a quoted field is written twice",
-                    self.ranges.len()
-                ));
-            }
-            after += 1;
-        }
-        Ok(after)
-    }
-
-    fn get<'a>(&'a self, record: &'a str, i: usize) -> &'a str {
-        let Range {
-            start,
-            end,
-            unescaped,
-        } = self.ranges[i];
-        if unescaped {
-            &self.unescaped[start..end]
-        } else {
-            &record[start..end]
-        }
-    }
-}
 
 /// Columns and settings of a CSV table.
 #[derive(Debug)]
@@ -144,8 +36,8 @@ impl Csv {
         filled: &mut usize,
     ) -> std::result::Result<(), String> {
         fields.split(record, self.delimiter)?;
-        if fields.ranges.len() != self.columns.len() {
-            return Err(ragged(fields.ranges.len(), self.columns.len()));
+        if fields.len() != self.columns.len() {
+            return Err(ragged(fields.len(), self.columns.len()));
         }
         for (column, builder) in builders {
             let cell = fields.get(record, *column);
@@ -333,7 +225,7 @@ impl Sample<'_> {
         };
         let record = records.text(0).map_err(bad)?;
         self.fields.split(record, self.delimiter).map_err(bad)?;
-        let names: Vec<String> = (0..self.fields.ranges.len())
+        let names: Vec<String> = (0..self.fields.len())
             .map(|i| self.fields.get(record, i).trim().to_owned())
             .collect();
         for (i, name) in names.iter().enumerate() {
@@ -373,7 +265,7 @@ impl Sample<'_> {
         self.left -= 1;
         let outcome = records.text(i).and_then(|record| {
             self.fields.split(record, self.delimiter)?;
-            let found = self.fields.ranges.len();
+            let found = self.fields.len();
             if self.guesses.is_empty() {
                 let expected = self.names.as_ref().map_or(found, Vec::len);
                 self.guesses.resize(expected, Guess::default());

@@ -6,12 +6,16 @@
 //! in `schema`, to have them as columns. Text that always looks like a date or a timestamp becomes one; text never becomes a
 //! number by inference.
 
+mod decode;
+mod learn;
 mod sink;
 mod tree;
 
 use arrow::array::ArrayRef;
 
-use self::sink::{DecodeSink, LearnSink, parse_line};
+use self::decode::DecodeSink;
+use self::learn::LearnSink;
+use self::sink::parse_line;
 use self::tree::Tree;
 use super::cells::{Builder, misfit};
 use super::content::Input;
