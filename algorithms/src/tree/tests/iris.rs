@@ -110,7 +110,7 @@ fn the_tree_of_depth_two_on_iris_is_that_of_the_oracle() {
             .collect::<Vec<_>>()
     };
     let leaf = |i: usize| {
-        let mut shares = vec![0.0; 3];
+        let mut shares = [0.0; 3];
         let (classes, own) = tree.leaves.leaf(tree.nodes[i].child() as usize);
         classes
             .iter()

@@ -63,6 +63,9 @@ struct Rules {
     min_rows: usize,
 }
 
+/// Gain, feature, threshold, side of missing values, rows left and right.
+type Found = (f64, usize, f64, bool, Vec<usize>, Vec<usize>);
+
 fn grow(x: &Array2<f64>, y: &[f64], rows: &[usize], rules: &Rules, depth: usize) -> Naive {
     let labels = |rows: &[usize]| rows.iter().map(|i| y[*i]).collect::<Vec<f64>>();
     let own = labels(rows);
@@ -70,7 +73,7 @@ fn grow(x: &Array2<f64>, y: &[f64], rows: &[usize], rules: &Rules, depth: usize)
     if depth == rules.depth || own.iter().all(|v| *v == own[0]) {
         return leaf;
     }
-    let mut best: Option<(f64, usize, f64, bool, Vec<usize>, Vec<usize>)> = None;
+    let mut best: Option<Found> = None;
     for j in 0..x.ncols() {
         let mut values: Vec<f64> = rows
             .iter()
