@@ -269,17 +269,11 @@ impl Minimizer {
 
 /// The subgradient of least size of `f + l1 |x|`.
 fn pseudo_gradient(gradient: f64, x: f64, l1: f64) -> f64 {
-    if x > 0.0 {
-        gradient + l1
-    } else if x < 0.0 {
-        gradient - l1
-    } else if gradient > l1 {
-        gradient - l1
-    } else if gradient < -l1 {
-        gradient + l1
-    } else {
-        0.0
+    if x != 0.0 {
+        return gradient + l1 * x.signum();
     }
+    // At zero the penalty pulls either way with up to `l1`; what it cannot hold is left.
+    gradient.signum() * (gradient.abs() - l1).max(0.0)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

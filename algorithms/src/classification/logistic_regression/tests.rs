@@ -312,3 +312,23 @@ fn text_labels_come_back_and_a_reloaded_model_predicts_the_same_bits() {
     assert_eq!(importances.len(), 2);
     assert!(importances[0].1 >= importances[1].1);
 }
+
+#[test]
+fn narrow_features_are_summed_wide() {
+    use emberline_pipeline::datasets::batch::dense_vectors;
+    use emberline_pipeline::datasets::{ColumnType, Element};
+    // Halves are exact in 32 bits, so that both storages hold the same numbers and every sum is the same.
+    let (x, y) = noisy(200, 3, 3);
+    let x = x.mapv(|v| (2.0 * v).round() / 2.0);
+    let (mut column, _) = vectors(&x);
+    if let ColumnType::Vector { element, .. } = &mut column.ty {
+        *element = Element::F32;
+    }
+    let flat = x.iter().copied().collect();
+    let narrow = (column, dense_vectors(flat, 3, Element::F32, false, 200).unwrap());
+    let label: Vec<Option<f64>> = y.iter().copied().map(Some).collect();
+    let data = Dataset::from_columns(vec![narrow, floats("label", &label)]).unwrap();
+    let params = LogisticRegressionParams { reg_param: 0.01, ..LogisticRegressionParams::default() };
+    let a = fit_on(params.clone(), &data, 1).unwrap().model.scorer;
+    assert_eq!(*a, *fit(params, &x, &y).model.scorer);
+}
