@@ -26,6 +26,14 @@ macro_rules! stages {
     ($($(#[$doc:meta])* $area:ident { $($stage:ident,)* })*) => {
         $($(#[$doc])* pub mod $area { $(pub mod $stage;)* })*
 
+        pub mod prelude {
+            //! The parameters and models of every stage, for scripts.
+            //!
+            //! Each stage's `ENTRY` is left to its own module: the name is the same in all of them.
+            #![allow(ambiguous_glob_reexports)]
+            $($(pub use super::$area::$stage::*;)*)*
+        }
+
         fn register_stages(registry: &mut Registry) {
             $($(registry.register($area::$stage::ENTRY);)*)*
         }

@@ -139,7 +139,7 @@ fn every_example_checks_without_reading_its_rows() {
         let report = config.check(&registry()).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(report.steps.len(), config.stages.len() + 1, "{name}");
         assert!(!report.memory.is_empty(), "{name}");
-        println!("{report}");
+        assert!(report.to_string().contains("memory ("), "{name}");
     }
 }
 
@@ -173,6 +173,8 @@ fn changed(value: &toml::Value, by: i64) -> toml::Value {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn parameters_survive_the_way_through_toml(stage in any::<prop::sample::Index>(), by in -1000_i64..1000, keep in any::<u64>()) {
         let registry = registry();
@@ -226,13 +228,7 @@ fn mismatches(value: &Value, schema: &Value, root: &Value, at: &str) -> Vec<Stri
                 .is_none_or(|all| all.iter().filter(|s| fits(s)).count() == 1),
         ),
         ("minimum", bound_holds(value, &schema["minimum"])),
-        (
-            "pattern",
-            schema["pattern"].is_null()
-                || value
-                    .as_str()
-                    .is_none_or(|s| s.contains(|c: char| c.is_ascii_digit())),
-        ),
+        ("pattern", pattern_holds(value, &schema["pattern"])),
     ] {
         if !holds {
             wrong.push(format!("{at}: {value} breaks `{key}`"));
@@ -286,6 +282,15 @@ fn type_fits(value: &Value, types: &Value) -> bool {
         Value::Array(names) => names.iter().any(|n| one(n.as_str().unwrap())),
         _ => true,
     }
+}
+
+/// No regular expressions here: a size must have a digit, and every other pattern is taken on trust.
+fn pattern_holds(value: &Value, pattern: &Value) -> bool {
+    let size = pattern.as_str().is_some_and(|p| p.starts_with("^ *[0-9]"));
+    !size
+        || value
+            .as_str()
+            .is_none_or(|s| s.contains(|c: char| c.is_ascii_digit()))
 }
 
 fn bound_holds(value: &Value, minimum: &Value) -> bool {

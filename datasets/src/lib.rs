@@ -34,7 +34,7 @@ pub use describe::{
 };
 pub use error::DataError;
 pub use numeric::Moments;
-pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName};
+pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName, types_of};
 pub use parallel::map_in_order;
 pub use schema::{
     Attribute, Column, ColumnType, Element, Layout, Roles, Schema, SchemaError, SchemaErrors, Slot,

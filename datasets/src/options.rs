@@ -121,6 +121,27 @@ impl Default for SourceOptions {
     }
 }
 
+/// The types that make a source read its columns as `schema` has them: `00123` stays text where it was text. Vector columns
+/// are left out, since their type cannot be named.
+#[must_use]
+pub fn types_of(schema: &crate::Schema) -> BTreeMap<String, TypeName> {
+    use crate::ColumnType as Type;
+    let name = |ty: &Type| match ty {
+        Type::Boolean => Some(TypeName::Boolean),
+        Type::Integer => Some(TypeName::Integer),
+        Type::Float => Some(TypeName::Float),
+        Type::Text => Some(TypeName::Text),
+        Type::Date => Some(TypeName::Date),
+        Type::Timestamp => Some(TypeName::Timestamp),
+        Type::Vector { .. } => None,
+    };
+    schema
+        .columns()
+        .iter()
+        .filter_map(|c| Some((c.name.clone(), name(&c.ty)?)))
+        .collect()
+}
+
 impl SourceOptions {
     /// Options for a source, all else by default.
     pub fn new(source: impl Into<String>) -> Self {

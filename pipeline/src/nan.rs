@@ -39,11 +39,13 @@ pub(crate) fn pairs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<(String, f64)
     Ok(list.into_iter().map(|(k, v)| (k, nan(v))).collect())
 }
 
-pub(crate) fn curves<'de, D: Deserializer<'de>>(
-    d: D,
-) -> Result<BTreeMap<String, Vec<(f64, f64)>>, D::Error> {
-    let map = BTreeMap::<String, Vec<(Option<f64>, Option<f64>)>>::deserialize(d)?;
-    let points =
-        |v: Vec<(Option<f64>, Option<f64>)>| v.into_iter().map(|(x, y)| (nan(x), nan(y))).collect();
-    Ok(map.into_iter().map(|(k, v)| (k, points(v))).collect())
+type Curves<X> = BTreeMap<String, Vec<(X, X)>>;
+
+pub(crate) fn curves<'de, D: Deserializer<'de>>(d: D) -> Result<Curves<f64>, D::Error> {
+    let point = |(x, y)| (nan(x), nan(y));
+    let map = Curves::<Option<f64>>::deserialize(d)?;
+    Ok(map
+        .into_iter()
+        .map(|(k, v)| (k, v.into_iter().map(point).collect()))
+        .collect())
 }

@@ -395,7 +395,11 @@ pub fn table(from: usize, to: usize) -> Dataset {
     let slots = |i: usize| {
         [
             (i as f64).sin(),
-            if i % 5 == 0 { f64::NAN } else { 0.1 * i as f64 },
+            if i.is_multiple_of(5) {
+                f64::NAN
+            } else {
+                0.1 * i as f64
+            },
             1.0 / (1 + i) as f64,
         ]
     };

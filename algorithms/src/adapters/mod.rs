@@ -10,6 +10,8 @@ mod learner;
 mod number;
 mod scalar;
 mod scaling;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use emberline_pipeline::datasets::{
@@ -23,7 +25,7 @@ pub use learner::{Learn, Learner};
 pub use number::{Extended, extended, extended_list, extended_lists};
 pub use scalar::{At, ColumnMapper, Datum, ScalarMap, ScalarRule};
 pub(crate) use scaling::slot_names;
-pub use scaling::{ScalerParams, Scaling, scaled_columns};
+pub use scaling::{ScalerParams, Scaling, SlotScale, scaled_columns};
 pub use vector::{VectorMap, VectorMapper, VectorRule};
 
 use crate::columns::{InOut, Pair};

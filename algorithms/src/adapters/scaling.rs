@@ -29,19 +29,17 @@ pub fn scaled_columns() -> Choice {
     }
 }
 
+/// What is taken away from a slot, and what it is then divided by; without a divisor it becomes the middle of the range.
+pub type SlotScale = (f64, Option<f64>);
+
 /// Parameters of a scaler, and what it does with each slot.
 pub trait ScalerParams: ColumnParams {
-    /// For every slot what is taken away and what it is then divided by, in slot order; `None` as divisor marks a slot to be
-    /// written as the middle of the range; and the number of rows.
+    /// The scale of each slot, in slot order, and the number of rows.
     ///
     /// # Errors
     /// The data cannot be read or used.
-    fn slots(
-        &self,
-        data: &Dataset,
-        columns: &[String],
-        run: &Run,
-    ) -> Result<(Vec<(f64, Option<f64>)>, u64)>;
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run)
+    -> Result<(Vec<SlotScale>, u64)>;
 
     /// What the quotient is multiplied with, and what is then added.
     fn range(&self) -> (f64, f64) {

@@ -22,7 +22,7 @@ mod text;
 
 pub(crate) use columnar::METADATA_KEY;
 pub(crate) use locate::format_of;
-pub use open::{open, open_within};
+pub use open::{open, open_like, open_within};
 pub(crate) use parse::civil_from_days;
 
 use crate::batch::Batch;

@@ -7,8 +7,8 @@ use super::locate::{Place, common_format, extension, locate};
 use super::text::source_error;
 use super::{Source, csv, ipc, jsonl, libsvm, parquet};
 use crate::bundled;
-use crate::options::{Format, SourceOptions};
-use crate::schema::Roles;
+use crate::options::{Format, SourceOptions, types_of};
+use crate::schema::{Roles, Schema};
 use crate::{Dataset, Result};
 
 /// Opens a source: a file, a folder, a glob, `file://...`, `bundled:NAME`, or `-` for standard input (with a format).
@@ -56,6 +56,36 @@ pub fn open_within(options: &SourceOptions, memory_limit: Option<u64>) -> Result
         None => Ok(data),
         Some(by) => data.partition_by(by, memory_limit),
     }
+}
+
+/// Opens a source so that its columns have the types of `like` wherever they occur in it: a model's data are read as its training
+/// data were (`00123` stays text). Types the options name come first.
+///
+/// # Errors
+/// Those of [`open`]; a value of the inference sample that is not of the type.
+pub fn open_like(
+    options: &SourceOptions,
+    like: &Schema,
+    memory_limit: Option<u64>,
+) -> Result<Dataset> {
+    let inferred = open_within(options, memory_limit)?;
+    let differs = |name: &str| match (inferred.schema().get(name), like.get(name)) {
+        (Ok(found), Ok(wanted)) => found.ty != wanted.ty,
+        _ => false,
+    };
+    let mut types = types_of(like);
+    types.retain(|name, _| differs(name));
+    if types.is_empty() {
+        return Ok(inferred);
+    }
+    types.extend(options.schema.clone());
+    open_within(
+        &SourceOptions {
+            schema: types,
+            ..options.clone()
+        },
+        memory_limit,
+    )
 }
 
 /// The source, and the label it brings along.

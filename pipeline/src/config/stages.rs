@@ -68,7 +68,7 @@ fn read_one(node: &Node<'_>, registry: &Registry, notes: &mut Notes) -> Option<S
     readable.then(|| StageConfig {
         stage: entry.name.to_owned(),
         kind: entry.kind,
-        params: resolve(entry, &params, registry),
+        params: effective(entry, &params, registry),
     })
 }
 
@@ -161,8 +161,40 @@ fn is_known(entry: &Entry, path: &str, place: &Place, registry: &Registry) -> bo
     owner.is_none_or(|e| key == "stage" || property_names(&(e.schema)()).iter().any(|k| k == key))
 }
 
+/// Parameters with all defaults, also those of nested stages, that build the same stage.
+///
+/// A stage that holds another may refuse parameters of it, even at their defaults (one-vs-rest sets the columns of its
+/// classifiers itself): those are left out again.
+fn effective(entry: &Entry, params: &toml::Table, registry: &Registry) -> toml::Table {
+    let mut resolved = resolve(entry, params, registry);
+    if let Err(errors) = entry.build(&resolved, registry) {
+        for error in &errors.0 {
+            remove(&mut resolved, &error.name);
+        }
+    }
+    if entry.build(&resolved, registry).is_ok() {
+        return resolved;
+    }
+    entry.resolve(params).unwrap_or_else(|_| params.clone())
+}
+
+/// Takes out what is at a dotted path inside a nested table.
+fn remove(table: &mut toml::Table, path: &str) {
+    let Some((first, rest)) = path.split_once('.') else {
+        return;
+    };
+    let Some(toml::Value::Table(below)) = table.get_mut(first) else {
+        return;
+    };
+    if rest.contains('.') {
+        remove(below, rest);
+    } else {
+        below.remove(rest);
+    }
+}
+
 /// Parameters with all defaults, also those of nested stages.
-pub(super) fn resolve(entry: &Entry, params: &toml::Table, registry: &Registry) -> toml::Table {
+fn resolve(entry: &Entry, params: &toml::Table, registry: &Registry) -> toml::Table {
     let mut resolved = entry.resolve(params).unwrap_or_else(|_| params.clone());
     for value in resolved.iter_mut().map(|(_, v)| v) {
         resolve_nested(value, registry);

@@ -69,6 +69,18 @@ impl Verification {
     }
 }
 
+impl std::fmt::Display for Verification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} rows, {} values, {} differ",
+            self.rows,
+            self.values,
+            self.differences.len()
+        )
+    }
+}
+
 /// A value that differs from what the model file expects.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {

@@ -39,6 +39,12 @@ pub struct TrainOutcome {
     pub metrics: Option<Metrics>,
     /// Metrics on the training rows, where asked for, and for clusterers without held-out rows.
     pub train_metrics: Option<Metrics>,
+    /// What the last predictor is for; `None` where nothing predicts.
+    pub kind: Option<Kind>,
+    /// The rows learnt from, before any stage.
+    pub train: Dataset,
+    /// The rows held out, before any stage.
+    pub test: Option<Dataset>,
     /// One report a stage, in order.
     pub stages: Vec<StageReport>,
     /// Rows learnt from and held out.
@@ -133,6 +139,9 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
         model: fitted.model,
         metrics: measured.held_out,
         train_metrics: measured.training,
+        kind: predictor.map(|p| p.kind),
+        train: sides.train,
+        test: sides.test,
         stages: fitted.stages,
         rows: sides.rows,
         timings,

@@ -45,6 +45,15 @@ impl TrainPlan {
         }
     }
 
+    /// The plan of a config over the sources it names.
+    ///
+    /// # Errors
+    /// A source cannot be opened, and as [`TrainPlan::with_data`].
+    pub fn from_config(config: &Config, registry: &Registry) -> Result<Self> {
+        let (data, test) = config.dataset()?;
+        Self::with_data(config, data, test, registry)
+    }
+
     /// The plan of a config over these rows; `test` are the held-out rows where the config names a source for them.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::tree::{FeatureSubset, Impurity};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomForestClassifierParams {
-    /// Number of trees, at least 1. Default: 20.
+    /// Number of trees, at least 1. Default: 100, where Spark has 20: more trees are never worse but for time.
     pub num_trees: usize,
     /// Features drawn afresh at each node: `auto` (`sqrt`; `all` for one tree), `all`, `sqrt`, `log2`,
     /// `onethird`, a fraction (0.5) or a count (5). Features that are constant at the node do not count. Default: `auto`.
@@ -25,7 +25,7 @@ pub struct RandomForestClassifierParams {
     pub oob_score: bool,
     /// Seed of the draws. Default: that of the run.
     pub seed: Option<u64>,
-    /// Splits between the root and any leaf, at most; 0 to 100. Default: 5.
+    /// Splits between the root and any leaf, at most; 0 to 100. Default: 20, where Spark has 5: trees of a forest should be deep.
     pub max_depth: usize,
     /// Bins of a feature, at most; 2 to 255. Default: 255, where Spark has 32: bins of one byte cost the same up to there,
     /// and more thresholds are seldom worse.
@@ -55,13 +55,13 @@ pub struct RandomForestClassifierParams {
 impl Default for RandomForestClassifierParams {
     fn default() -> Self {
         Self {
-            num_trees: 20,
+            num_trees: 100,
             feature_subset_strategy: FeatureSubset::Auto,
             bootstrap: true,
             subsampling_rate: 1.0,
             oob_score: false,
             seed: None,
-            max_depth: 5,
+            max_depth: 20,
             max_bins: 255,
             min_instances_per_node: 1,
             min_weight_fraction_per_node: 0.0,

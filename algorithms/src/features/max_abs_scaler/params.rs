@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MaxAbsScaler;
-use crate::adapters::{ColumnParams, ScalerParams};
+use crate::adapters::{ColumnParams, ScalerParams, SlotScale};
 use crate::columns::InOut;
 use crate::stats::present_moments;
 
@@ -38,7 +38,7 @@ impl ColumnParams for MaxAbsScalerParams {
 }
 
 impl ScalerParams for MaxAbsScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)> {
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let slots = found.slots.iter().map(|m| {
             let greatest = m.max().unwrap_or(0.0).abs().max(m.min().unwrap_or(0.0).abs());

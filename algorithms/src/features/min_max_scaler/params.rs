@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MinMaxScaler;
-use crate::adapters::{ColumnParams, ScalerParams, slot_names};
+use crate::adapters::{ColumnParams, ScalerParams, SlotScale, slot_names};
 use crate::columns::InOut;
 use crate::stats::present_moments;
 
@@ -58,7 +58,7 @@ impl ColumnParams for MinMaxScalerParams {
 }
 
 impl ScalerParams for MinMaxScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)> {
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let mut slots = Vec::with_capacity(found.slots.len());
         for (j, m) in found.slots.iter().enumerate() {

@@ -58,7 +58,7 @@ impl Learn for OneHotEncoderParams {
 
 /// The categories `0`, `1`, ... up to the greatest value of a column of plain numbers.
 fn numbered(name: &str, counts: &Counts) -> std::result::Result<Vec<String>, DataError> {
-    let fits = |v: f64| v >= 0.0 && v < MOST && v.fract() == 0.0;
+    let fits = |v: f64| (0.0..MOST).contains(&v) && v.fract() == 0.0;
     if let Some((bad, _)) = counts.numbers().find(|(v, _)| !fits(*v)) {
         return Err(DataError::Unusable(format!(
             "column `{name}` holds {bad}, categories are whole numbers from 0 to {}; add a `string_indexer` or a `bucketizer` \

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RobustScaler;
-use crate::adapters::{ColumnParams, ScalerParams, slot_names};
+use crate::adapters::{ColumnParams, ScalerParams, SlotScale, slot_names};
 use crate::columns::InOut;
 use crate::stats::{no_values, quantile_linear, sorted_values};
 
@@ -66,7 +66,7 @@ impl ColumnParams for RobustScalerParams {
 }
 
 impl ScalerParams for RobustScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)> {
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
         let names = slot_names(data, columns);
         let mut slots = Vec::with_capacity(names.len());
         let rows = sorted_values(data, columns, None, names.len(), run, |j, values| {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardScaler;
-use crate::adapters::{ColumnParams, ScalerParams};
+use crate::adapters::{ColumnParams, ScalerParams, SlotScale};
 use crate::columns::InOut;
 use crate::stats::present_moments;
 
@@ -58,7 +58,7 @@ impl ColumnParams for StandardScalerParams {
 }
 
 impl ScalerParams for StandardScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<(f64, Option<f64>)>, u64)> {
+    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let scale = |sd: f64| if self.with_std && sd > 0.0 { sd } else { 1.0 };
         let slots = found.slots.iter().map(|m| (if self.with_mean { m.mean() } else { 0.0 }, Some(scale(m.sd()))));

@@ -12,9 +12,9 @@ use crate::tree::{FeatureSubset, RegressionImpurity};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomForestRegressorParams {
-    /// Number of trees, at least 1. Default: 20.
+    /// Number of trees, at least 1. Default: 100, where Spark has 20: more trees are never worse but for time.
     pub num_trees: usize,
-    /// Features drawn afresh at each node: `auto` (`onethird`; `all` for one tree), `all`, `sqrt`, `log2`,
+    /// Features drawn afresh at each node: `auto` (`all`, where Spark takes a third), `all`, `sqrt`, `log2`,
     /// `onethird`, a fraction (0.5) or a count (5). Features that are constant at the node do not count. Default: `auto`.
     pub feature_subset_strategy: FeatureSubset,
     /// Draw the rows of each tree with replacement (Poisson counts). Default: true.
@@ -25,7 +25,7 @@ pub struct RandomForestRegressorParams {
     pub oob_score: bool,
     /// Seed of the draws. Default: that of the run.
     pub seed: Option<u64>,
-    /// Splits between the root and any leaf, at most; 0 to 100. Default: 5.
+    /// Splits between the root and any leaf, at most; 0 to 100. Default: 20, where Spark has 5: trees of a forest should be deep.
     pub max_depth: usize,
     /// Bins of a feature, at most; 2 to 255. Default: 255, where Spark has 32: bins of one byte cost the same up to there,
     /// and more thresholds are seldom worse.
@@ -51,13 +51,13 @@ pub struct RandomForestRegressorParams {
 impl Default for RandomForestRegressorParams {
     fn default() -> Self {
         Self {
-            num_trees: 20,
+            num_trees: 100,
             feature_subset_strategy: FeatureSubset::Auto,
             bootstrap: true,
             subsampling_rate: 1.0,
             oob_score: false,
             seed: None,
-            max_depth: 5,
+            max_depth: 20,
             max_bins: 255,
             min_instances_per_node: 1,
             min_weight_fraction_per_node: 0.0,

@@ -54,12 +54,11 @@ fn an_infinite_feature_is_refused_with_its_place() {
 #[test]
 fn a_constant_label_is_one_leaf_with_its_very_value() {
     let data = labelled(&array![[1.0], [2.0], [3.0]], &[0.1, 0.1, 0.1]);
-    let fitted = fit(
-        RandomForestRegressorParams::default(),
-        &data,
-        &Run::local(0, 1),
-    )
-    .unwrap();
+    let params = RandomForestRegressorParams {
+        num_trees: 20,
+        ..Default::default()
+    };
+    let fitted = fit(params, &data, &Run::local(0, 1)).unwrap();
     assert_eq!(fitted.model.scorer.nodes.len(), 20);
     let found = column(&fitted.model, &data, "prediction");
     // Twenty times 0.1 by 20 rounds once or twice.

@@ -125,7 +125,7 @@ fn column(column: &Column, schema: &Schema) -> ColumnReport {
         }
     }
     let categories = match &column.attribute {
-        Attribute::Nominal { categories } => Some(categories.len()),
+        Attribute::Nominal { categories } => Some(categories.len()).filter(|n| *n > 0),
         _ => None,
     };
     ColumnReport {
@@ -141,6 +141,8 @@ fn column(column: &Column, schema: &Schema) -> ColumnReport {
 
 /// Names shown in one cell at most.
 const SHOWN: usize = 6;
+/// Columns shown of one step at most; those with a role are shown beyond it.
+const SHOWN_COLUMNS: usize = 40;
 
 impl Display for CheckReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -213,10 +215,22 @@ impl CheckReport {
 
 /// All columns of the source; of a stage, those it changed.
 fn write_columns(f: &mut std::fmt::Formatter<'_>, step: &StepReport) -> std::fmt::Result {
-    let shown = step
+    let changed: Vec<&ColumnReport> = step
         .columns
         .iter()
-        .filter(|c| step.changed.contains(&c.name));
+        .filter(|c| step.changed.contains(&c.name))
+        .collect();
+    let shown = |i: usize, c: &ColumnReport| i < SHOWN_COLUMNS || c.role.is_some();
+    let left_out = changed
+        .iter()
+        .enumerate()
+        .filter(|(i, c)| !shown(*i, c))
+        .count();
+    let shown = changed
+        .iter()
+        .enumerate()
+        .filter(|(i, c)| shown(*i, c))
+        .map(|(_, c)| *c);
     let rows = shown.map(|c| {
         let mut notes: Vec<String> = c.role.map(str::to_owned).into_iter().collect();
         notes.extend(c.categories.map(|n| format!("{n} categories")));
@@ -238,7 +252,11 @@ fn write_columns(f: &mut std::fmt::Formatter<'_>, step: &StepReport) -> std::fmt
         }
         [c.name.clone(), c.ty.clone(), notes.join(", "), from]
     });
-    write_table(f, &rows.collect::<Vec<_>>())
+    write_table(f, &rows.collect::<Vec<_>>())?;
+    if left_out > 0 {
+        writeln!(f, "   and {left_out} more columns")?;
+    }
+    Ok(())
 }
 
 /// Cells in columns as wide as their widest one.

@@ -238,6 +238,10 @@ toy!(
         let stage = params.remove("stage");
         match stage.as_ref().and_then(toml::Value::as_str).map(|s| (s, registry.get(s))) {
             Some((_, Some(entry))) => {
+                // As one-vs-rest does: the holder sets the columns of those it holds.
+                if params.contains_key("features_col") {
+                    check.reject("classifier.features_col", "is set for all voters at once");
+                }
                 if let Err(errors) = entry.build(&params, registry) {
                     check.nested("classifier", errors);
                 }
