@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The `emberline` binary.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -27,6 +27,8 @@ mod html;
 mod model;
 #[cfg(test)]
 mod number_tests;
+mod of_run;
+mod plot;
 mod plots;
 mod svg;
 mod tables;
@@ -41,6 +43,7 @@ pub use model::{
     ClassScores, ClusterSize, Confusion, Curve, FactGroup, Histogram, LossHistory, NamedValue,
     Report, Residuals, StageTiming,
 };
+pub use plot::Plot;
 pub use write::ReportError;
 
 impl Report {

@@ -1,0 +1,162 @@
+//! The command line: one file a command. Only this module prints, reads the terminal or decides exit codes.
+
+mod check;
+mod data;
+mod errors;
+mod evaluate;
+mod explain;
+mod inspect;
+mod output;
+mod predict;
+mod progress;
+mod report;
+mod schema;
+mod stages;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use emberline::datasets::source::open_like;
+use emberline::pipeline::model_file::Saved;
+use emberline::prelude::*;
+
+use output::Format;
+
+/// Classic machine-learning pipelines over partitioned datasets.
+#[derive(Debug, Parser)]
+#[command(name = "emberline", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print more of what happens inside (also: EMBERLINE_LOG=debug).
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train the pipeline of a config, evaluate it on held-out rows, and write the model and a report.
+    Train(train::TrainArgs),
+    /// Check a config against the data's schema: the schema after each stage and the memory plan; trains nothing.
+    Check(check::CheckArgs),
+    /// Measure a model on data it has not seen.
+    Evaluate(evaluate::EvaluateArgs),
+    /// Apply a model to data and write the result.
+    Predict(predict::PredictArgs),
+    /// Replay the rows that a model carries along and compare the outputs bit for bit.
+    Verify(inspect::VerifyArgs),
+    /// Show what a model file holds: stages, schema, evidence.
+    Inspect(inspect::InspectArgs),
+    /// Look at data.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// List the stages, or show one with its parameters.
+    Stages(stages::StagesArgs),
+    /// Print the JSON Schema of configs, for editors.
+    Schema,
+    /// Show how a config would run: passes over the data, columns read, stages fused.
+    Explain(explain::ExplainArgs),
+}
+
+/// A config and what overrides it.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The config file (TOML).
+    config: PathBuf,
+    /// Override a value: `seed=7`, `random_forest_classifier.num_trees=200`, `output.model=m.ember`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ConfigArgs {
+    fn read(&self, registry: &Registry) -> Result<Config> {
+        Config::read(&self.config, &self.set, registry)
+    }
+}
+
+/// A model and the data to apply it to.
+#[derive(Debug, Args)]
+struct ModelOnData {
+    /// The model file.
+    model: PathBuf,
+    /// The data: a file, a glob, a folder, `bundled:NAME`, or `-` for standard input.
+    #[arg(long, value_name = "SOURCE")]
+    data: String,
+    /// Format of the data, where the name does not tell: csv, jsonl, parquet, libsvm, arrow.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Number of threads; 0 means one a core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl ModelOnData {
+    /// Loads the model, and opens the data as far as their schema.
+    fn open(&self, registry: &Registry) -> Result<(ModelFile, Saved, Dataset)> {
+        let (file, saved) = ModelFile::load_with_digest(&self.model, registry)?;
+        let format = self.format.as_deref().map(|name| {
+            serde_json::from_value(serde_json::Value::from(name)).map_err(|_| {
+                Error::Usage(format!(
+                    "no format `{name}`; known are csv, jsonl, parquet, libsvm, arrow"
+                ))
+            })
+        });
+        let label = file.model.input_schema().roles().label.clone();
+        let options = SourceOptions {
+            format: format.transpose()?,
+            ..SourceOptions::new(&self.data)
+        };
+        let data = open_like(&options, file.model.input_schema(), None)?;
+        let has_label = label
+            .as_ref()
+            .is_some_and(|l| data.schema().index_of(l).is_some());
+        let mut roles = file.model.input_schema().roles().clone();
+        let keep =
+            |role: Option<String>| role.filter(|name| data.schema().index_of(name).is_some());
+        roles.label = label.filter(|_| has_label);
+        (roles.weight, roles.id, roles.group) =
+            (keep(roles.weight), keep(roles.id), keep(roles.group));
+        Ok((file, saved, data.with_roles(roles)?))
+    }
+}
+
+/// Runs the command line and returns the process's exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    errors::start_logging(cli.verbose);
+    let registry = emberline::registry();
+    let (result, format) = match &cli.command {
+        Command::Train(args) => (train::run(args, &registry), Format::of(args.json)),
+        Command::Check(args) => (check::run(args, &registry), Format::of(args.json)),
+        Command::Evaluate(args) => (evaluate::run(args, &registry), Format::of(args.json)),
+        Command::Predict(args) => (predict::run(args, &registry), Format::Text),
+        Command::Verify(args) => (inspect::verify(args, &registry), Format::of(args.json)),
+        Command::Inspect(args) => (inspect::run(args, &registry), Format::of(args.json)),
+        Command::Data(command) => (data::run(command), command.format()),
+        Command::Stages(args) => (stages::run(args, &registry), Format::of(args.json)),
+        Command::Schema => (schema::run(&registry), Format::Text),
+        Command::Explain(args) => (explain::run(args, &registry), Format::Text),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            errors::show(&error, format);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A run whose cancel switch is thrown by Ctrl-C and SIGTERM; a second signal ends the process at once.
+fn interruptible(run: Run) -> Run {
+    let cancel = run.cancel.clone();
+    // A handler can be set once a process; every command sets one run up, so this is the first.
+    let _ = ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        cancel.cancel();
+    });
+    run
+}
