@@ -13,7 +13,7 @@ const COLUMNS: usize = 16;
 /// `rows` by 16 normal numbers and a label that depends on the first four.
 fn table(rows: usize) -> Dataset {
     let mut stream = Draw::new(1, "bench").stream();
-    let mut columns: Vec<Vec<f64>> = vec![Vec::with_capacity(rows); COLUMNS];
+    let mut columns: Vec<Vec<f64>> = vec![Vec::new(); COLUMNS];
     let mut label = Vec::with_capacity(rows);
     for _ in 0..rows {
         let row: Vec<f64> = (0..COLUMNS).map(|_| stream.normal()).collect();

@@ -33,9 +33,7 @@ fn main() -> Result<()> {
 
     let folder = std::env::temp_dir().join("emberline-train-forest");
     std::fs::create_dir_all(&folder).map_err(|e| DataError::io(&folder, e))?;
-    let saved = trained
-        .model_file
-        .save(&folder.join("digits.ember"), true)?;
+    let saved = trained.model_file.save(folder.join("digits.ember"), true)?;
     println!("model: {} bytes, sha256 {}", saved.bytes, saved.sha256);
 
     let mut report = Report::of_metrics(metrics);

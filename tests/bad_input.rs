@@ -1,4 +1,5 @@
 //! Bad input gives a clear error and the right exit code: 2 config, 3 data, 4 model file. Nothing panics.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The command line as a user types it.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod common;
 

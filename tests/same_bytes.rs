@@ -1,4 +1,5 @@
 //! Promise 1: the same model file for any number of partitions and threads, and for every training run.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod common;
 

@@ -118,7 +118,7 @@ fn histogram(values: &[f64]) -> Histogram {
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
             (l.min(*v), h.max(*v))
         });
-    if !(low < high) {
+    if low.partial_cmp(&high) != Some(std::cmp::Ordering::Less) {
         return Histogram::default();
     }
     let width = (high - low) / BARS as f64;

@@ -308,7 +308,7 @@ impl<L: LinfaLearner> ClassScorer for LinfaScorer<L> {
 }
 
 /// A fitted linfa learner.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum LinfaModel<L: LinfaLearner> {
     /// Predicts original labels.
     Classes(ClassifierModel<LinfaScorer<L>>),
@@ -348,6 +348,10 @@ impl<L: LinfaLearner> Stage for LinfaModel<L> {
 }
 
 impl<L: LinfaLearner> Transformer for LinfaModel<L> {
+    fn as_classifier(&self) -> Option<&dyn emberline_pipeline::predictor::ScoreClasses> {
+        self.inner().as_classifier()
+    }
+
     fn transform(&self, batch: Batch) -> std::result::Result<Batch, DataError> {
         self.inner().transform(batch)
     }

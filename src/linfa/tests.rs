@@ -1,5 +1,6 @@
 use emberline_algorithms::features::vector_assembler::VectorAssemblerParams;
-use emberline_datasets::{BlockSpec, LabelSpec, MissingRule, SourceOptions, open};
+use emberline_datasets::source::open;
+use emberline_datasets::{BlockSpec, LabelSpec, MissingRule, SourceOptions};
 use emberline_pipeline::{Pipeline, Run};
 
 use super::*;
