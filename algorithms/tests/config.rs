@@ -1,4 +1,5 @@
 //! Configs over the whole registry: the JSON Schema fits real configs, and parameters survive TOML.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! From a config over bundled data to a model file and back, with real stages.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use emberline_algorithms::registry;
 use emberline_pipeline::config::Config;
