@@ -1,0 +1,143 @@
+//! Row blocks: an estimator's columns as matrices.
+
+mod classes;
+mod spec;
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+pub use classes::{Classes, LabelValues};
+pub use spec::{BlockSpec, LabelSpec, MissingRule};
+
+/// A block's features.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Features {
+    /// `(n, d)`, eight bytes a number.
+    F64(Array2<f64>),
+    /// `(n, d)`, four bytes a number.
+    F32(Array2<f32>),
+    /// Sparse rows.
+    Csr(Csr),
+}
+
+impl Features {
+    /// Rows and slots.
+    #[must_use]
+    pub fn dim(&self) -> (usize, usize) {
+        match self {
+            Self::F64(x) => x.dim(),
+            Self::F32(x) => x.dim(),
+            Self::Csr(x) => (x.rows(), x.width),
+        }
+    }
+
+    /// The features as a dense `f64` matrix; borrowed where they are one.
+    #[must_use]
+    pub fn to_f64(&self) -> std::borrow::Cow<'_, Array2<f64>> {
+        match self {
+            Self::F64(x) => std::borrow::Cow::Borrowed(x),
+            Self::F32(x) => std::borrow::Cow::Owned(x.mapv(f64::from)),
+            Self::Csr(x) => std::borrow::Cow::Owned(x.to_dense()),
+        }
+    }
+}
+
+/// Compressed sparse rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Csr {
+    /// Start of each row in `indices` and `values`; `rows + 1` long.
+    pub offsets: Vec<usize>,
+    /// Slot of each stored value, ascending in each row.
+    pub indices: Vec<u32>,
+    /// Stored values.
+    pub values: Vec<f64>,
+    /// Number of slots.
+    pub width: usize,
+}
+
+impl Csr {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Slots and values of row `i`.
+    #[must_use]
+    pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
+        let range = self.offsets[i]..self.offsets[i + 1];
+        (&self.indices[range.clone()], &self.values[range])
+    }
+
+    /// Every slot written out.
+    #[must_use]
+    pub fn to_dense(&self) -> Array2<f64> {
+        let mut dense = Array2::zeros((self.rows(), self.width));
+        for i in 0..self.rows() {
+            let (indices, values) = self.row(i);
+            for (j, v) in indices.iter().zip(values) {
+                dense[(i, *j as usize)] = *v;
+            }
+        }
+        dense
+    }
+}
+
+/// At most [`crate::BLOCK_ROWS`] rows, ready for a kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Features `(n, d)`.
+    pub features: Features,
+    /// Label `(n,)`: a number, or a class index.
+    pub label: Option<Vec<f64>>,
+    /// Weight `(n,)`, finite and not negative; `None` means 1 each.
+    pub weight: Option<Vec<f64>>,
+    /// Row ids `(n,)`.
+    pub row_ids: Arc<[u64]>,
+}
+
+impl Block {
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.row_ids.len()
+    }
+
+    /// Number of feature slots.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.features.dim().1
+    }
+
+    /// The label of row `i`; 0 where the block has none.
+    #[must_use]
+    pub fn label(&self, i: usize) -> f64 {
+        self.label.as_ref().map_or(0.0, |y| y[i])
+    }
+
+    /// The weight of row `i`.
+    #[must_use]
+    pub fn weight(&self, i: usize) -> f64 {
+        self.weight.as_ref().map_or(1.0, |w| w[i])
+    }
+
+    /// The features as a dense `f64` matrix.
+    #[must_use]
+    pub fn dense(&self) -> std::borrow::Cow<'_, Array2<f64>> {
+        self.features.to_f64()
+    }
+
+    /// Bytes held, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let features = match &self.features {
+            Features::F64(x) => 8 * x.len(),
+            Features::F32(x) => 4 * x.len(),
+            Features::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
+        };
+        features
+            + 8 * self.n_rows()
+                * (1 + usize::from(self.label.is_some()) + usize::from(self.weight.is_some()))
+    }
+}
