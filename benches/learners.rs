@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use arrow::array::Float64Array;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use emberline::arrow::array::Float64Array;
 use emberline::datasets::random::Draw;
 use emberline::prelude::*;
 

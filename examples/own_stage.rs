@@ -93,7 +93,7 @@ impl Stage for Log1p {
 impl Transformer for Log1p {
     fn transform(&self, mut batch: Batch) -> std::result::Result<Batch, DataError> {
         for name in &self.0.inputs {
-            let logs: arrow::array::Float64Array = batch
+            let logs: emberline::arrow::array::Float64Array = batch
                 .numbers(name)?
                 .iter()
                 .map(|v| v.and_then(Self::of))

@@ -29,6 +29,7 @@ pub mod report;
 pub use emberline_algorithms as algorithms;
 pub use emberline_algorithms::registry;
 pub use emberline_datasets as datasets;
+pub use emberline_datasets::arrow;
 pub use emberline_pipeline as pipeline;
 pub use emberline_pipeline::config;
 

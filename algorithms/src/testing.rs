@@ -5,7 +5,7 @@ pub mod stages;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray};
+use emberline_pipeline::datasets::arrow::array::{ArrayRef, Float64Array, StringArray};
 use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{Column, ColumnType, Dataset, Element, Slot};
 use ndarray::Array2;

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
+use crate::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float64Array, RecordBatch,
     StringArray, StructArray, new_empty_array,
 };
-use arrow::compute;
-use arrow::datatypes::{
+use crate::arrow::compute;
+use crate::arrow::datatypes::{
     Date32Type, Float32Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type,
 };
 
+use crate::arrow::buffer::ScalarBuffer;
 use crate::schema::{Column, ColumnType, Element, Layout, Schema, SchemaError};
 use crate::{DataError, Result};
 
@@ -293,7 +294,8 @@ impl Batch {
     /// # Errors
     /// [`DataError::Format`] where Arrow refuses, such as for a null in a column declared without.
     pub fn to_record_batch(&self) -> Result<RecordBatch> {
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
+        let options =
+            crate::arrow::array::RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
         Ok(RecordBatch::try_new_with_options(
             self.schema.to_arrow(),
             self.columns.clone(),
@@ -334,12 +336,18 @@ pub struct VectorColumn<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Values<'a> {
-    F64(&'a [f64], Option<&'a arrow::buffer::NullBuffer>),
-    F32(&'a [f32], Option<&'a arrow::buffer::NullBuffer>),
+    F64(
+        &'a ScalarBuffer<f64>,
+        Option<&'a crate::arrow::buffer::NullBuffer>,
+    ),
+    F32(
+        &'a ScalarBuffer<f32>,
+        Option<&'a crate::arrow::buffer::NullBuffer>,
+    ),
     Sparse {
         offsets: &'a [i32],
         indices: &'a [u32],
-        values: &'a arrow::array::ArrayRef,
+        values: &'a crate::arrow::array::ArrayRef,
     },
 }
 
@@ -491,17 +499,26 @@ impl<'a> VectorColumn<'a> {
         }
     }
 
-    /// All rows of a dense `f32` column without nulls, row-major, without a copy.
+    /// The memory of a dense `f64` column without nulls, row-major; shared, not copied.
     #[must_use]
-    pub fn as_f32_slice(&self) -> Option<&'a [f32]> {
+    pub fn as_f64_buffer(&self) -> Option<ScalarBuffer<f64>> {
         match &self.values {
-            Values::F32(values, None) => Some(&values[..self.rows * self.width]),
+            Values::F64(values, None) => Some(values.slice(0, self.rows * self.width)),
+            _ => None,
+        }
+    }
+
+    /// The memory of a dense `f32` column without nulls, row-major; shared, not copied.
+    #[must_use]
+    pub fn as_f32_buffer(&self) -> Option<ScalarBuffer<f32>> {
+        match &self.values {
+            Values::F32(values, None) => Some(values.slice(0, self.rows * self.width)),
             _ => None,
         }
     }
 }
 
-fn blank(out: &mut [f64], nulls: Option<&arrow::buffer::NullBuffer>, start: usize) {
+fn blank(out: &mut [f64], nulls: Option<&crate::arrow::buffer::NullBuffer>, start: usize) {
     if let Some(nulls) = nulls {
         for (j, o) in out.iter_mut().enumerate() {
             if nulls.is_null(start + j) {
@@ -524,9 +541,9 @@ pub fn dense_vectors(
     nan_is_missing: bool,
     rows: usize,
 ) -> Result<ArrayRef> {
-    use arrow::array::PrimitiveArray;
-    use arrow::buffer::NullBuffer;
-    use arrow::datatypes::{DataType, Field};
+    use crate::arrow::array::PrimitiveArray;
+    use crate::arrow::buffer::NullBuffer;
+    use crate::arrow::datatypes::{DataType, Field};
     let nulls = (nan_is_missing && values.iter().any(|v| v.is_nan()))
         .then(|| NullBuffer::from(values.iter().map(|v| !v.is_nan()).collect::<Vec<bool>>()));
     let (ty, child): (DataType, ArrayRef) = match element {
@@ -554,9 +571,9 @@ pub fn dense_vectors(
 /// # Errors
 /// [`DataError::Format`] where the lengths disagree.
 pub fn sparse_vectors(offsets: Vec<i32>, indices: Vec<u32>, values: Vec<f64>) -> Result<ArrayRef> {
-    use arrow::array::{ListArray, PrimitiveArray};
-    use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-    use arrow::datatypes::{DataType, Field};
+    use crate::arrow::array::{ListArray, PrimitiveArray};
+    use crate::arrow::buffer::{OffsetBuffer, ScalarBuffer};
+    use crate::arrow::datatypes::{DataType, Field};
     if offsets.windows(2).any(|w| w[0] > w[1])
         || offsets.first() != Some(&0)
         || offsets.last().map(|o| *o as usize) != Some(indices.len())

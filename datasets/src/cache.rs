@@ -32,7 +32,7 @@ impl Dataset {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{
+    use crate::arrow::array::{
         ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
     };
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use crate::arrow::array::ArrayRef;
 
 use crate::batch::Batch;
 use crate::parallel::fold_in_order;
@@ -368,7 +368,7 @@ pub fn spread(n: usize, parts: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, StringArray};
+    use crate::arrow::array::{Float64Array, StringArray};
 
     use super::*;
     use crate::schema::ColumnType;

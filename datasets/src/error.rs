@@ -137,8 +137,8 @@ impl DataError {
     }
 }
 
-impl From<arrow::error::ArrowError> for DataError {
-    fn from(error: arrow::error::ArrowError) -> Self {
+impl From<crate::arrow::error::ArrowError> for DataError {
+    fn from(error: crate::arrow::error::ArrowError) -> Self {
         Self::Format {
             context: "columnar data".to_owned(),
             message: error.to_string(),

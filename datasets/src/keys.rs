@@ -1,7 +1,7 @@
 //! Cell values as keys: hashed, compared and counted alike for every scalar type.
 
-use arrow::array::{Array, AsArray, StringArray};
-use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use crate::arrow::array::{Array, AsArray, StringArray};
+use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::batch::Batch;
 use crate::random::Draw;
@@ -64,10 +64,10 @@ pub(crate) fn display(ty: &ColumnType, key: &Key) -> String {
     match ty {
         ColumnType::Boolean => (integer != 0).to_string(),
         ColumnType::Integer => integer.to_string(),
-        ColumnType::Date => show(&arrow::array::Date32Array::from(vec![
+        ColumnType::Date => show(&crate::arrow::array::Date32Array::from(vec![
             i32::try_from(integer).unwrap_or(i32::MAX),
         ])),
-        ColumnType::Timestamp => show(&arrow::array::TimestampMicrosecondArray::from(vec![
+        ColumnType::Timestamp => show(&crate::arrow::array::TimestampMicrosecondArray::from(vec![
             integer,
         ])),
         _ => float_of(*code).to_string(),
@@ -75,7 +75,7 @@ pub(crate) fn display(ty: &ColumnType, key: &Key) -> String {
 }
 
 fn show(one: &dyn Array) -> String {
-    arrow::util::display::array_value_to_string(one, 0).unwrap_or_default()
+    crate::arrow::display::array_value_to_string(one, 0).unwrap_or_default()
 }
 
 /// Whether `column` can serve as a key.

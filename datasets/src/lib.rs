@@ -4,6 +4,7 @@
 //! its rows as [`Batch`]es (columns) or as [`Block`]s (matrices).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod arrow;
 pub mod batch;
 pub mod block;
 pub mod bundled;
@@ -18,6 +19,7 @@ mod parallel;
 mod partition;
 pub mod random;
 pub mod schema;
+pub mod simd;
 pub mod source;
 pub mod spill;
 mod split;
@@ -25,7 +27,9 @@ mod store;
 pub mod write;
 
 pub use batch::{Batch, VectorColumn};
-pub use block::{Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, MissingRule};
+pub use block::{
+    Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, Matrix, MissingRule,
+};
 pub use bundled::BundledInfo;
 pub use dataset::{Dataset, RowOp, spread};
 pub use describe::{

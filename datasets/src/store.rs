@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{Field, UInt64Type};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use crate::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use crate::arrow::datatypes::{Field, UInt64Type};
+use crate::arrow::ipc::reader::StreamReader;
+use crate::arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
 use crate::schema::Schema;
@@ -22,7 +22,7 @@ pub(crate) fn to_bytes(batch: &Batch) -> Result<Vec<u8>> {
         .enumerate()
         .map(|(i, a)| Field::new(i.to_string(), a.data_type().clone(), true))
         .collect();
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let schema = Arc::new(crate::arrow::datatypes::Schema::new(fields));
     let mut bytes = Vec::new();
     let mut writer = StreamWriter::try_new(&mut bytes, &schema)?;
     writer.write(&RecordBatch::try_new(schema.clone(), arrays)?)?;

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array};
+use emberline_datasets::arrow::array::{ArrayRef, Float64Array, Int64Array};
 use emberline_datasets::batch::dense_vectors;
 use emberline_datasets::{
     Attribute, Batch, Classes, Column, ColumnType, DataError, Element, MissingRule, Schema,

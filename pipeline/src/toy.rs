@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use emberline_datasets::arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray,
+};
 use emberline_datasets::batch::dense_vectors;
 use emberline_datasets::{
     Batch, Block, BlockSpec, Column, ColumnType, DataError, Dataset, Element, LabelSpec,

@@ -5,6 +5,9 @@ use std::io::IsTerminal;
 use emberline::prelude::*;
 use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
 use super::output::{Format, Out};
 
 /// Logs to standard error: warnings by default, more with `--verbose` or EMBERLINE_LOG.
@@ -14,14 +17,20 @@ pub fn start_logging(verbose: bool) {
     } else {
         "error"
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("EMBERLINE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let logging = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("EMBERLINE_LOG").ok();
+    let targets = |text: &str| text.parse::<Targets>().ok();
+    let filter = asked
+        .as_deref()
+        .and_then(targets)
+        .or_else(|| targets(default));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .without_time();
+        .without_time()
+        .with_ansi(colours());
     // A second subscriber in one process is refused; the first one serves.
-    let _ = logging.with_ansi(colours()).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init();
 }
 
 /// Colours on standard error: a terminal, and nobody asked for none.

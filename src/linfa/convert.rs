@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::Float64Array;
+use emberline_datasets::arrow::array::Float64Array;
 use emberline_datasets::batch::dense_vectors;
 use emberline_datasets::{Block, Column, ColumnType, DataError, Dataset, Element, Features, Slot};
 use emberline_pipeline::{Pinned, Result};
@@ -18,7 +18,7 @@ pub fn block_view(
     let Features::F64(x) = &block.features else {
         return None;
     };
-    let records = ArrayView2::from_shape(x.dim(), x.as_slice()?).ok()?;
+    let records = ArrayView2::from_shape(x.dim(), x.as_slice()).ok()?;
     let targets = ArrayView1::from_shape(block.n_rows(), block.label.as_deref()?).ok()?;
     let view = linfa::DatasetBase::new(records, targets);
     Some(match &block.weight {

@@ -34,7 +34,7 @@ fn a_block_becomes_a_linfa_view_without_a_copy() {
     let emberline_datasets::Features::F64(x) = &block.features else {
         panic!("dense f64 was pinned")
     };
-    assert_eq!(view.records().as_ptr(), x.as_ptr());
+    assert_eq!(view.records().as_ptr(), x.as_slice().as_ptr());
     assert_eq!(
         view.targets().as_ptr(),
         block.label.as_ref().unwrap().as_ptr()

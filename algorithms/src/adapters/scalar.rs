@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use emberline_pipeline::datasets::arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray,
+};
 use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{
     Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,

@@ -1,6 +1,6 @@
 //! What all stages share through the adapters: layouts, record checks, damaged models, TOML.
 
-use arrow::array::ArrayRef;
+use emberline_pipeline::datasets::arrow::array::ArrayRef;
 use emberline_pipeline::datasets::batch::{dense_vectors, sparse_vectors};
 use emberline_pipeline::datasets::{Column, ColumnType, Dataset, Element, Layout, Slot};
 use emberline_pipeline::row::Cell;

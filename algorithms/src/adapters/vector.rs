@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use emberline_pipeline::datasets::arrow::array::{Array, ArrayRef, BooleanArray};
 use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{
     Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors,

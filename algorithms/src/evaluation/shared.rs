@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Result;
-use arrow::array::Array;
+use emberline_pipeline::datasets::arrow::array::Array;
 use emberline_pipeline::datasets::schema::nearest;
 use emberline_pipeline::datasets::{
     Batch, ColumnType, DataError, Schema, SchemaError, SchemaErrors,

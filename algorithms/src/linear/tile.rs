@@ -52,7 +52,7 @@ impl Tiles {
         tile.slice_axis_inplace(Axis(1), Slice::from(..d));
         match &block.features {
             Features::F64(x) => {
-                for (mut z, x) in tile.outer_iter_mut().zip(x.outer_iter().skip(start)) {
+                for (mut z, x) in tile.outer_iter_mut().zip(x.view().outer_iter().skip(start)) {
                     let parts = z.iter_mut().zip(x.iter());
                     for ((z, x), (m, s)) in parts.zip(scale.centre.iter().zip(&scale.inverse)) {
                         *z = (x - m) * s;
@@ -60,7 +60,7 @@ impl Tiles {
                 }
             }
             Features::F32(x) => {
-                for (mut z, x) in tile.outer_iter_mut().zip(x.outer_iter().skip(start)) {
+                for (mut z, x) in tile.outer_iter_mut().zip(x.view().outer_iter().skip(start)) {
                     let parts = z.iter_mut().zip(x.iter());
                     for ((z, x), (m, s)) in parts.zip(scale.centre.iter().zip(&scale.inverse)) {
                         *z = (f64::from(*x) - m) * s;

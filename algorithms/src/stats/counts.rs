@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::Array;
+use emberline_pipeline::datasets::arrow::array::Array;
 use emberline_pipeline::datasets::{Batch, ColumnType, DataError, Dataset};
 use emberline_pipeline::{Partial, Result, Round, Run};
 use serde::{Deserialize, Serialize};

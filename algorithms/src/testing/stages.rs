@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use emberline_pipeline::datasets::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array,
+};
 use emberline_pipeline::datasets::source::MemorySource;
 use emberline_pipeline::datasets::{Batch, Column, ColumnType, Dataset};
 use emberline_pipeline::row::Cell;

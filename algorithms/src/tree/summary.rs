@@ -184,7 +184,7 @@ pub fn each_column(block: &Block, mut f: impl FnMut(usize, &[f64])) {
     match &block.features {
         Features::F64(x) => {
             for j in 0..d {
-                for (v, x) in values.iter_mut().zip(x.column(j)) {
+                for (v, x) in values.iter_mut().zip(x.view().column(j)) {
                     *v = *x;
                 }
                 f(j, &values);
@@ -192,7 +192,7 @@ pub fn each_column(block: &Block, mut f: impl FnMut(usize, &[f64])) {
         }
         Features::F32(x) => {
             for j in 0..d {
-                for (v, x) in values.iter_mut().zip(x.column(j)) {
+                for (v, x) in values.iter_mut().zip(x.view().column(j)) {
                     *v = f64::from(*x);
                 }
                 f(j, &values);

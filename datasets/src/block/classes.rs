@@ -64,8 +64,8 @@ impl Classes {
 
     /// Class indices as a column of the original labels.
     #[must_use]
-    pub fn decode(&self, indices: &[usize]) -> arrow::array::ArrayRef {
-        use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
+    pub fn decode(&self, indices: &[usize]) -> crate::arrow::array::ArrayRef {
+        use crate::arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
         match self {
             Self::Text(v) => Arc::new(StringArray::from_iter_values(
                 indices.iter().map(|&i| v[i].as_str()),

@@ -1,22 +1,24 @@
 //! Row blocks: an estimator's columns as matrices.
 
 mod classes;
+mod matrix;
 mod spec;
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, CowArray, Ix2};
 
 pub use classes::{Classes, LabelValues};
+pub use matrix::Matrix;
 pub use spec::{BlockSpec, LabelSpec, MissingRule};
 
 /// A block's features.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Features {
     /// `(n, d)`, eight bytes a number.
-    F64(Array2<f64>),
+    F64(Matrix<f64>),
     /// `(n, d)`, four bytes a number.
-    F32(Array2<f32>),
+    F32(Matrix<f32>),
     /// Sparse rows.
     Csr(Csr),
 }
@@ -34,11 +36,11 @@ impl Features {
 
     /// The features as a dense `f64` matrix; borrowed where they are one.
     #[must_use]
-    pub fn to_f64(&self) -> std::borrow::Cow<'_, Array2<f64>> {
+    pub fn to_f64(&self) -> CowArray<'_, f64, Ix2> {
         match self {
-            Self::F64(x) => std::borrow::Cow::Borrowed(x),
-            Self::F32(x) => std::borrow::Cow::Owned(x.mapv(f64::from)),
-            Self::Csr(x) => std::borrow::Cow::Owned(x.to_dense()),
+            Self::F64(x) => CowArray::from(x.view()),
+            Self::F32(x) => CowArray::from(x.view().mapv(f64::from)),
+            Self::Csr(x) => CowArray::from(x.to_dense()),
         }
     }
 }
@@ -124,7 +126,7 @@ impl Block {
 
     /// The features as a dense `f64` matrix.
     #[must_use]
-    pub fn dense(&self) -> std::borrow::Cow<'_, Array2<f64>> {
+    pub fn dense(&self) -> CowArray<'_, f64, Ix2> {
         self.features.to_f64()
     }
 
@@ -132,8 +134,8 @@ impl Block {
     #[must_use]
     pub fn memory(&self) -> usize {
         let features = match &self.features {
-            Features::F64(x) => 8 * x.len(),
-            Features::F32(x) => 4 * x.len(),
+            Features::F64(x) => 8 * x.as_slice().len(),
+            Features::F32(x) => 4 * x.as_slice().len(),
             Features::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
         };
         features

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Classes, Csr, Features};
+use super::{Block, Classes, Csr, Features, Matrix};
+use crate::arrow::buffer::ScalarBuffer;
 use crate::batch::Batch;
 use crate::schema::{ColumnType, Element, Layout, Schema, SchemaError, SchemaErrors};
 use crate::{DataError, Result};
@@ -166,22 +166,23 @@ impl BlockSpec {
             };
         }
         if element == Element::F32 {
-            let flat = match vectors.as_f32_slice() {
-                Some(slice) => slice.to_vec(),
+            let flat: ScalarBuffer<f32> = match vectors.as_f32_buffer() {
+                Some(shared) => shared,
                 None => read_rows(&vectors).into_iter().map(|v| v as f32).collect(),
             };
             if let Some(k) = flat.iter().position(|v| bad(f64::from(*v))) {
                 return Err(refuse(k / d, k % d, f64::from(flat[k])));
             }
-            return Ok(Features::F32(shaped(n, d, flat)?));
+            return Ok(Features::F32(Matrix::new(n, d, flat)?));
         }
-        let flat = vectors
-            .as_f64_slice()
-            .map_or_else(|| read_rows(&vectors), <[f64]>::to_vec);
+        let flat: ScalarBuffer<f64> = match vectors.as_f64_buffer() {
+            Some(shared) => shared,
+            None => read_rows(&vectors).into(),
+        };
         if let Some(k) = flat.iter().position(|v| bad(*v)) {
             return Err(refuse(k / d, k % d, flat[k]));
         }
-        Ok(Features::F64(shaped(n, d, flat)?))
+        Ok(Features::F64(Matrix::new(n, d, flat)?))
     }
 }
 
@@ -191,10 +192,6 @@ fn read_rows(vectors: &crate::batch::VectorColumn<'_>) -> Vec<f64> {
         vectors.read(i, row);
     }
     flat
-}
-
-fn shaped<T>(n: usize, d: usize, flat: Vec<T>) -> Result<Array2<T>> {
-    Array2::from_shape_vec((n, d), flat).map_err(|e| DataError::format("block", e))
 }
 
 fn check_number(schema: &Schema, name: &str, errors: &mut Vec<SchemaError>) {

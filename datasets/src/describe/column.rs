@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::Array;
+use crate::arrow::array::Array;
 
 use super::{
     CategoryCount, ColumnDescription, Distinct, FEW_INTEGERS, MAX_DISTINCT, RangeDescription,

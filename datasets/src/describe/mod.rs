@@ -173,7 +173,7 @@ pub struct VectorDescription {
 /// ```
 /// use emberline_datasets::{Column, ColumnType, Dataset, describe};
 /// use std::sync::Arc;
-/// let x = arrow::array::Float64Array::from(vec![Some(1.0), None, Some(3.0)]);
+/// let x = emberline_datasets::arrow::array::Float64Array::from(vec![Some(1.0), None, Some(3.0)]);
 /// let data = Dataset::from_columns(vec![(Column::new("x", ColumnType::Float, true), Arc::new(x))])?;
 /// let description = describe(&data)?;
 /// assert_eq!(description.columns[0].nulls, 1);

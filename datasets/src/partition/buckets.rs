@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute;
+use crate::arrow::array::{ArrayRef, UInt32Array};
+use crate::arrow::compute;
 
 use crate::batch::Batch;
 use crate::schema::Schema;
@@ -45,7 +45,7 @@ fn take(batch: &Batch, rows: &[u32]) -> Result<Batch> {
 fn concat(schema: &Arc<Schema>, batches: &[Batch]) -> Result<Batch> {
     let columns = (0..schema.columns().len())
         .map(|c| {
-            let parts: Vec<&dyn arrow::array::Array> =
+            let parts: Vec<&dyn crate::arrow::array::Array> =
                 batches.iter().map(|b| b.columns()[c].as_ref()).collect();
             compute::concat(&parts)
         })

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use arrow::array::{Float64Array, StringArray};
+use crate::arrow::array::{Float64Array, StringArray};
 
 use super::*;
 use crate::schema::{Column, ColumnType};

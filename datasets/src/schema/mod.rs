@@ -166,8 +166,8 @@ impl Schema {
 
     /// The Arrow schema of these columns.
     #[must_use]
-    pub fn to_arrow(&self) -> arrow::datatypes::SchemaRef {
-        Arc::new(arrow::datatypes::Schema::new(
+    pub fn to_arrow(&self) -> crate::arrow::datatypes::SchemaRef {
+        Arc::new(crate::arrow::datatypes::Schema::new(
             self.columns
                 .iter()
                 .map(Column::to_arrow)

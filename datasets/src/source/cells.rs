@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
+use crate::arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
     TimestampMicrosecondBuilder, new_null_array,
 };
@@ -147,7 +147,7 @@ impl Builder {
                 width,
                 rows,
             } => dense_vectors(values, width, Element::F64, true, rows)?,
-            Self::Check(_) => new_null_array(&arrow::datatypes::DataType::Null, 0),
+            Self::Check(_) => new_null_array(&crate::arrow::datatypes::DataType::Null, 0),
         })
     }
 }

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array};
+use crate::arrow::array::{ArrayRef, Float64Array};
 use rayon::prelude::*;
 
 use super::content::{Input, READ_BUFFER};

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, BooleanArray};
+use crate::arrow::array::{ArrayRef, BooleanArray};
 use rayon::prelude::*;
 
 use super::content::{Content, Input};
@@ -295,7 +295,7 @@ impl TextSource {
         if !rejects.list.is_empty() {
             let keep = BooleanArray::from(keep);
             for array in &mut arrays {
-                *array = arrow::compute::filter(array, &keep)?;
+                *array = crate::arrow::compute::filter(array, &keep)?;
             }
         }
         self.quarantine.settle(chunk, rejects.file, &rejects.list)?;

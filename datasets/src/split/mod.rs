@@ -124,7 +124,7 @@ impl Dataset {
     /// ```
     /// use emberline_datasets::{Column, ColumnType, Dataset, Split};
     /// use std::sync::Arc;
-    /// let x: arrow::array::Float64Array = (0..100).map(|i| Some(f64::from(i))).collect();
+    /// let x: emberline_datasets::arrow::array::Float64Array = (0..100).map(|i| Some(f64::from(i))).collect();
     /// let data = Dataset::from_columns(vec![(Column::new("x", ColumnType::Float, false), Arc::new(x))])?;
     /// let parts = data.split(&Split::new(0.25, 42))?;
     /// assert_eq!((parts.train.count()?, parts.test.count()?), (75, 25));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
+use crate::arrow::array::BooleanArray;
 
 use crate::batch::Batch;
 use crate::dataset::RowOp;

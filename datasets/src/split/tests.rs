@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int64Array, StringArray};
+use crate::arrow::array::{Float64Array, Int64Array, StringArray};
 
 use super::*;
 use crate::schema::{Column, ColumnType};

@@ -1,6 +1,6 @@
 //! CSV output.
 
-use arrow::array::ArrayRef;
+use crate::arrow::array::ArrayRef;
 use csv::{Writer, WriterBuilder};
 
 use super::value::{Value, number, value};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use crate::arrow::datatypes::{Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -33,7 +33,7 @@ fn parquet_error(error: parquet::errors::ParquetError) -> DataError {
 fn file_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.columns().iter().map(Column::to_arrow);
     let fields: Vec<Field> = fields.map(|f| f.with_nullable(true)).collect();
-    Arc::new(arrow::datatypes::Schema::new(fields))
+    Arc::new(crate::arrow::datatypes::Schema::new(fields))
 }
 
 impl ParquetTable {
@@ -58,9 +58,10 @@ impl ParquetTable {
         check_columns(&self.schema, batch)?;
         let columns = batch.columns().to_vec();
         let options =
-            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            crate::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let schema = file_schema(&self.schema);
-        let rows = arrow::array::RecordBatch::try_new_with_options(schema, columns, &options)?;
+        let rows =
+            crate::arrow::array::RecordBatch::try_new_with_options(schema, columns, &options)?;
         self.out.write(&rows).map_err(parquet_error)
     }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray};
+use crate::arrow::array::{ArrayRef, Float64Array, StringArray};
 
 use super::TableWriter;
 use crate::batch::{Batch, dense_vectors, sparse_vectors};

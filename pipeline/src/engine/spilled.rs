@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use emberline_datasets::{Block, Csr, DataError, Features};
-use ndarray::Array2;
+use emberline_datasets::{Block, Csr, DataError, Features, Matrix};
 
 type Result<T> = std::result::Result<T, DataError>;
 
@@ -15,8 +14,8 @@ const CSR: u8 = 2;
 pub(super) fn to_bytes(block: &Block) -> Vec<u8> {
     let (n, d) = block.features.dim();
     let (kind, stored) = match &block.features {
-        Features::F64(x) => (F64, x.len()),
-        Features::F32(x) => (F32, x.len()),
+        Features::F64(x) => (F64, x.as_slice().len()),
+        Features::F32(x) => (F32, x.as_slice().len()),
         Features::Csr(x) => (CSR, x.values.len()),
     };
     let mut out = Vec::with_capacity(block.memory() + 32);
@@ -28,8 +27,8 @@ pub(super) fn to_bytes(block: &Block) -> Vec<u8> {
         put(&mut out, numbers.iter().copied(), f64::to_le_bytes);
     }
     match &block.features {
-        Features::F64(x) => put(&mut out, x.iter().copied(), f64::to_le_bytes),
-        Features::F32(x) => put(&mut out, x.iter().copied(), f32::to_le_bytes),
+        Features::F64(x) => put(&mut out, x.as_slice().iter().copied(), f64::to_le_bytes),
+        Features::F32(x) => put(&mut out, x.as_slice().iter().copied(), f32::to_le_bytes),
         Features::Csr(x) => {
             put(
                 &mut out,
@@ -72,8 +71,16 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Block> {
     let label = column(flags & 1 != 0)?;
     let weight = column(flags & 2 != 0)?;
     let features = match kind {
-        F64 => Features::F64(matrix(n, d, reader.numbers(stored, f64::from_le_bytes)?)?),
-        F32 => Features::F32(matrix(n, d, reader.numbers(stored, f32::from_le_bytes)?)?),
+        F64 => Features::F64(Matrix::new(
+            n,
+            d,
+            reader.numbers(stored, f64::from_le_bytes)?,
+        )?),
+        F32 => Features::F32(Matrix::new(
+            n,
+            d,
+            reader.numbers(stored, f32::from_le_bytes)?,
+        )?),
         CSR => Features::Csr(Csr {
             offsets: reader
                 .numbers(n + 1, u64::from_le_bytes)?
@@ -101,10 +108,6 @@ fn damaged() -> DataError {
     DataError::format("spilled block", "the temporary file is damaged")
 }
 
-fn matrix<T>(n: usize, d: usize, values: Vec<T>) -> Result<Array2<T>> {
-    Array2::from_shape_vec((n, d), values).map_err(|_| damaged())
-}
-
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -127,7 +130,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     use super::*;
 
@@ -146,17 +149,17 @@ mod tests {
         };
         vec![
             block(
-                Features::F64(array![[1.0, -0.0, 0.1], [f64::MIN_POSITIVE, 1e300, 7.0]]),
+                Features::F64(array![[1.0, -0.0, 0.1], [f64::MIN_POSITIVE, 1e300, 7.0]].into()),
                 Some(vec![0.0, 1.0]),
                 None,
             ),
             block(
-                Features::F32(array![[1.5], [0.1]]),
+                Features::F32(array![[1.5], [0.1]].into()),
                 None,
                 Some(vec![2.0, 0.5]),
             ),
             block(Features::Csr(csr), Some(vec![1.0; 2]), Some(vec![1.0; 2])),
-            block(Features::F64(Array2::zeros((2, 0))), None, None),
+            block(Features::F64(Array2::zeros((2, 0)).into()), None, None),
         ]
     }
 
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn a_missing_value_stays_missing() {
         let block = Block {
-            features: Features::F64(array![[f64::NAN]]),
+            features: Features::F64(array![[f64::NAN]].into()),
             label: None,
             weight: None,
             row_ids: Arc::new([0]),

@@ -314,7 +314,7 @@ fn cells_of(batch: &Batch, names: &[String]) -> std::result::Result<Vec<Cell>, D
 }
 
 fn cell_of(batch: &Batch, name: &str) -> std::result::Result<Cell, DataError> {
-    use arrow::array::Array;
+    use emberline_datasets::arrow::array::Array;
     let column = batch.schema().get(name)?;
     if column.ty.is_vector() {
         let vector: VectorColumn<'_> = batch.vector(name)?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array};
+use emberline_datasets::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array,
+};
 use emberline_datasets::{
     Batch, Column, ColumnType, DataError, Dataset, Roles, RowOp, Schema, SchemaError, SchemaErrors,
 };

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use emberline_datasets::arrow::array::{
+    Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray,
+};
+use emberline_datasets::arrow::datatypes::{
+    Date32Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use emberline_datasets::{Batch, Column, ColumnType, DataError, Dataset, VectorColumn};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

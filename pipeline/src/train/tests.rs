@@ -397,7 +397,7 @@ fn every_column_that_is_absent_or_of_another_type_is_reported() {
 }
 
 mod numbers {
-    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+    use emberline_datasets::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
     use emberline_datasets::{Column, ColumnType};
 
     use super::*;

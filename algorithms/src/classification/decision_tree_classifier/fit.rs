@@ -99,6 +99,7 @@ impl Estimator for DecisionTreeClassifier {
 
     fn fit(&self, data: &Dataset, run: &Run) -> emberline_pipeline::Result<Fitted<Self::Model>> {
         let impurity = self.params.impurity;
-        self.learner().fit_classifier(impurity, self.columns(), data, run)
+        self.learner()
+            .fit_classifier(impurity, self.columns(), data, run)
     }
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DecisionTreeClassifier;
-use crate::tree::settings::{Limits};
-use crate::tree::{Impurity};
+use crate::tree::Impurity;
+use crate::tree::settings::Limits;
 
 /// Parameters of [`DecisionTreeClassifier`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

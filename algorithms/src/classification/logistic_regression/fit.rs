@@ -42,7 +42,8 @@ pub struct LogisticRegression {
 
 impl Component for LogisticRegression {
     const NAME: &'static str = "logistic_regression";
-    const SUMMARY: &'static str = "linear log odds of two classes or more, with L1 and L2 penalties";
+    const SUMMARY: &'static str =
+        "linear log odds of two classes or more, with L1 and L2 penalties";
     const KIND: Kind = Kind::Classifier;
     type Params = LogisticRegressionParams;
 
@@ -123,8 +124,14 @@ impl Estimator for LogisticRegression {
         };
         let pinned = run.pin(data, &columns.spec(data.schema(), spec))?;
         let moments = class_moments(run, &pinned, &classes)?;
-        let factors = params.class_weights.factors(&classes, &moments.class_weight)?;
-        let weights: Vec<f64> = factors.iter().zip(&moments.class_weight).map(|(f, w)| f * w).collect();
+        let factors = params
+            .class_weights
+            .factors(&classes, &moments.class_weight)?;
+        let weights: Vec<f64> = factors
+            .iter()
+            .zip(&moments.class_weight)
+            .map(|(f, w)| f * w)
+            .collect();
         let scale = Scale::new(&moments, params.fit_intercept, pinned.slots())?;
         let mut solution = self.solve((run, &pinned), &scale, link, &factors, &weights)?;
         if link == ClassLink::Multinomial {
@@ -226,7 +233,10 @@ impl LogisticRegression {
             return Ok(());
         }
         let trained = solution.trained.row(0).to_vec();
-        let intercept = self.params.fit_intercept.then_some(solution.trained_intercepts[0]);
+        let intercept = self
+            .params
+            .fit_intercept
+            .then_some(solution.trained_intercepts[0]);
         if let Some((errors, of_intercept)) = information(on, scale, &trained, intercept)? {
             for (slot, error) in slots.iter().zip(errors) {
                 figures.insert(format!("std_error[{}]", slot.name), error);
@@ -323,7 +333,10 @@ pub(crate) fn report(
         stop,
         history,
         importances: importances(&solution.sizes(scale), pinned.slots()),
-        figures: figures.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+        figures: figures
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect(),
         warnings,
     }
 }

@@ -61,7 +61,12 @@ impl ClassWeights {
             Self::Mode(WeightMode::Balanced) => Ok(balanced(sums)),
             Self::Table(table) => {
                 if let Some(unknown) = table.keys().find(|k| !names.contains(k)) {
-                    let known = names.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+                    let known = names
+                        .iter()
+                        .take(20)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", ");
                     return Err(DataError::Unusable(format!(
                         "`class_weights` names the label `{unknown}`, the labels are {known}"
                     ))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
+use emberline_pipeline::datasets::arrow::array::BooleanArray;
 use emberline_pipeline::datasets::{
     Batch, Classes, Column, ColumnType, DataError, Dataset, LabelSpec, MissingRule, RowOp, Schema,
     SchemaErrors,
@@ -216,7 +216,10 @@ fn fit_apart(
         };
         input.get_or_insert_with(|| scorer.input().clone());
         let name = &classes.names()[class];
-        let told = report.warnings.iter().map(|w| format!("class `{name}`: {w}"));
+        let told = report
+            .warnings
+            .iter()
+            .map(|w| format!("class `{name}`: {w}"));
         whole.warnings.extend(told);
         whole.rows = report.rows;
         whole.rounds += report.rounds;

@@ -105,7 +105,10 @@ impl ClassScorer for OneVsRestScorer {
         let needed = if n_classes == 2 { 1 } else { n_classes };
         if saved.len() != needed {
             let found = saved.len();
-            return Err(ModelError::stage(STAGE, format!("{found} models for {n_classes} classes")));
+            return Err(ModelError::stage(
+                STAGE,
+                format!("{found} models for {n_classes} classes"),
+            ));
         }
         let load = |(k, stage): (usize, &SavedStage)| {
             let model = registry.load(stage, &arrays.scope(&format!("model_{k}")))?;

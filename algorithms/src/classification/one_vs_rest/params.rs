@@ -17,9 +17,7 @@ use crate::classification::logistic_regression::{
 /// A stage inside another: `stage` names it, the other keys are its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct StageTable(
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")] pub toml::Table,
-);
+pub struct StageTable(#[schemars(with = "BTreeMap<String, serde_json::Value>")] pub toml::Table);
 
 /// Parameters of [`OneVsRest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +85,10 @@ impl OneVsRestParams {
         let mut table = self.classifier.0.clone();
         for key in COLUMNS.iter().filter(|k| table.contains_key(**k)) {
             let name = format!("classifier.{key}");
-            check.reject(&name, format!("is set for all classes at once: give `{key}` to `one_vs_rest` itself"));
+            check.reject(
+                &name,
+                format!("is set for all classes at once: give `{key}` to `one_vs_rest` itself"),
+            );
         }
         COLUMNS.iter().for_each(|k| drop(table.remove(*k)));
         let entry = match table.remove("stage") {
@@ -97,7 +98,8 @@ impl OneVsRestParams {
                 None
             }
             None => {
-                let message = "is missing; write `classifier = { stage = \"logistic_regression\" }`";
+                let message =
+                    "is missing; write `classifier = { stage = \"logistic_regression\" }`";
                 check.reject("classifier.stage", message);
                 None
             }
@@ -109,7 +111,9 @@ impl OneVsRestParams {
         self.hand_on(&mut table, entry, &mut check);
         let built = entry.build(&table, registry);
         let base = match built {
-            Ok(AnyStage::Estimator(estimator)) => Some(logistic(entry, &table).unwrap_or(Base::Other(estimator))),
+            Ok(AnyStage::Estimator(estimator)) => {
+                Some(logistic(entry, &table).unwrap_or(Base::Other(estimator)))
+            }
             Ok(AnyStage::Transformer(_)) => None,
             Err(errors) => {
                 check.nested("classifier", errors);
@@ -133,7 +137,10 @@ impl OneVsRestParams {
             if known.get(key).is_some() {
                 table.insert(key.to_owned(), toml::Value::String(value.clone()));
             } else {
-                let message = format!("cannot be used: the classifier `{}` does not take it", entry.name);
+                let message = format!(
+                    "cannot be used: the classifier `{}` does not take it",
+                    entry.name
+                );
                 check.reject(key, message);
             }
         }
@@ -144,8 +151,13 @@ fn find<'a>(name: &str, registry: &'a Registry, check: &mut ParamCheck) -> Optio
     // A script that builds stages without a registry still has the default classifier.
     let own = (name == LOGISTIC.name).then_some(&LOGISTIC);
     let Some(entry) = registry.get(name).or(own) else {
-        let hint = registry.nearest(name).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
-        check.reject("classifier.stage", format!("names no stage: `{name}`{hint}"));
+        let hint = registry
+            .nearest(name)
+            .map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        check.reject(
+            "classifier.stage",
+            format!("names no stage: `{name}`{hint}"),
+        );
         return None;
     };
     if entry.kind != Kind::Classifier || entry.name == "one_vs_rest" {

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use emberline_pipeline::datasets::{BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError, SchemaErrors};
+use crate::Result;
+use emberline_pipeline::datasets::{
+    BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError,
+    SchemaErrors,
+};
 use emberline_pipeline::persist::to_state;
 use emberline_pipeline::predictor::{FeatureInput, extend};
 use emberline_pipeline::{
-    AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Pinned, Registry, Rounds, Run, Stage, StopReason,
+    AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Pinned, Registry, Rounds,
+    Run, Stage, StopReason,
 };
-use crate::Result;
 use serde_json::Value;
 
 use super::kernel::{Centres, Geometry};
@@ -81,7 +85,11 @@ impl KMeans {
     }
 
     fn k(&self) -> usize {
-        if self.params.init_mode == InitMode::Given { self.params.centers.len() } else { self.params.k }
+        if self.params.init_mode == InitMode::Given {
+            self.params.centers.len()
+        } else {
+            self.params.k
+        }
     }
 }
 
@@ -92,10 +100,16 @@ impl Stage for KMeans {
 
     fn output_schema(&self, input: &Schema) -> Result<Schema, SchemaErrors> {
         self.spec(input).check(input)?;
-        if let ColumnType::Vector { width: Some(width), .. } = input.get(&self.params.features_col)?.ty {
+        if let ColumnType::Vector {
+            width: Some(width), ..
+        } = input.get(&self.params.features_col)?.ty
+        {
             self.check_width(width)?;
         }
-        extend(input, output_columns(&self.params.prediction_col, &self.params.distance_col))
+        extend(
+            input,
+            output_columns(&self.params.prediction_col, &self.params.distance_col),
+        )
     }
 
     fn reads(&self, input: &Schema) -> Vec<String> {
@@ -103,7 +117,10 @@ impl Stage for KMeans {
     }
 
     fn writes(&self, _: &Schema) -> Vec<String> {
-        output_columns(&self.params.prediction_col, &self.params.distance_col).into_iter().map(|c| c.name).collect()
+        output_columns(&self.params.prediction_col, &self.params.distance_col)
+            .into_iter()
+            .map(|c| c.name)
+            .collect()
     }
 
     fn params(&self) -> Value {
@@ -120,7 +137,11 @@ impl Estimator for KMeans {
             return Err(DataError::Unusable("there are no rows to cluster".to_owned()).into());
         }
         if pinned.n_features() == 0 {
-            return Err(DataError::Unusable(format!("column `{}` has no slots to cluster by", self.params.features_col)).into());
+            return Err(DataError::Unusable(format!(
+                "column `{}` has no slots to cluster by",
+                self.params.features_col
+            ))
+            .into());
         }
         self.check_width(pinned.n_features())?;
         let geometry = Geometry {
@@ -128,14 +149,33 @@ impl Estimator for KMeans {
             column: self.params.features_col.clone(),
         };
         let seed = self.params.seed.unwrap_or(run.seed);
-        let first = Seeding { params: &self.params, geometry: &geometry, data: &pinned, run, seed }.centres()?;
-        if first.iter().all(|c| c.k() == 0) {
-            return Err(DataError::Unusable("all rows have weight 0, so there is nothing to cluster".to_owned()).into());
+        let first = Seeding {
+            params: &self.params,
+            geometry: &geometry,
+            data: &pinned,
+            run,
+            seed,
         }
-        let lloyd = Lloyd { params: &self.params, geometry: &geometry, data: &pinned, run };
+        .centres()?;
+        if first.iter().all(|c| c.k() == 0) {
+            return Err(DataError::Unusable(
+                "all rows have weight 0, so there is nothing to cluster".to_owned(),
+            )
+            .into());
+        }
+        let lloyd = Lloyd {
+            params: &self.params,
+            geometry: &geometry,
+            data: &pinned,
+            run,
+        };
         let best = lloyd.best(first)?;
         let report = self.report(&best, pinned.n_rows());
-        let input = FeatureInput { column: self.params.features_col.clone(), slots: pinned.slots().clone(), missing: MissingRule::Error };
+        let input = FeatureInput {
+            column: self.params.features_col.clone(),
+            slots: pinned.slots().clone(),
+            missing: MissingRule::Error,
+        };
         let model = KMeansModel::new(&self.params, input, best.centres, geometry.cosine);
         Ok(Fitted { model, report })
     }
@@ -196,20 +236,37 @@ impl Lloyd<'_> {
     /// Moves all starts together, a pass of the data for each round; the least distortion wins, ties to the lower start.
     fn best(&self, first: Vec<Centres>) -> Result<Start> {
         let mut starts: Vec<Start> = first.into_iter().map(Start::new).collect();
-        let mut rounds = Rounds::start(self.run, self.data.n_rows(), Some(self.params.max_iter as u64 + 1));
+        let mut rounds = Rounds::start(
+            self.run,
+            self.data.n_rows(),
+            Some(self.params.max_iter as u64 + 1),
+        );
         for round in 0..=self.params.max_iter {
-            let active: Vec<usize> = (0..starts.len()).filter(|&s| starts[s].stop.is_none()).collect();
+            let active: Vec<usize> = (0..starts.len())
+                .filter(|&s| starts[s].stop.is_none())
+                .collect();
             if active.is_empty() {
                 break;
             }
             let sets: Vec<Centres> = active.iter().map(|&s| starts[s].centres.clone()).collect();
-            let bytes = 8 * sets.iter().map(|c| c.values().len() + c.k() + 1).sum::<usize>() as u64;
-            let assign = Assign { geometry: self.geometry.clone(), sets };
-            let Some(sums) = self.run.round(self.data, &assign)? else { break };
+            let bytes = 8 * sets
+                .iter()
+                .map(|c| c.values().len() + c.k() + 1)
+                .sum::<usize>() as u64;
+            let assign = Assign {
+                geometry: self.geometry.clone(),
+                sets,
+            };
+            let Some(sums) = self.run.round(self.data, &assign)? else {
+                break;
+            };
             let may_move = round < self.params.max_iter;
             self.advance(&mut starts, &active, &sums.0, may_move)?;
             let cost = |s: &Start| s.history.last().copied().unwrap_or(f64::INFINITY);
-            rounds.finished(Some(starts.iter().map(cost).fold(f64::INFINITY, f64::min)), bytes);
+            rounds.finished(
+                Some(starts.iter().map(cost).fold(f64::INFINITY, f64::min)),
+                bytes,
+            );
         }
         let cost = |s: &Start| s.history.last().copied().unwrap_or(f64::INFINITY);
         starts
@@ -218,7 +275,13 @@ impl Lloyd<'_> {
             .ok_or_else(|| DataError::Unusable("there is no start".to_owned()).into())
     }
 
-    fn advance(&self, starts: &mut [Start], active: &[usize], sums: &[Sums], may_move: bool) -> Result<()> {
+    fn advance(
+        &self,
+        starts: &mut [Start],
+        active: &[usize],
+        sums: &[Sums],
+        may_move: bool,
+    ) -> Result<()> {
         let mut moving: Vec<(usize, Centres, Vec<usize>)> = Vec::new();
         for (&s, sums) in active.iter().zip(sums) {
             if let Next::Move(next, empty) = starts[s].take(sums, self.geometry, may_move) {
@@ -234,17 +297,36 @@ impl Lloyd<'_> {
 
     /// Puts empty clusters on the farthest rows, and drops those for which there is none.
     fn refill(&self, starts: &[Start], moving: &mut [(usize, Centres, Vec<usize>)]) -> Result<()> {
-        let count = moving.iter().map(|(.., empty)| empty.len()).max().unwrap_or(0);
+        let count = moving
+            .iter()
+            .map(|(.., empty)| empty.len())
+            .max()
+            .unwrap_or(0);
         if count == 0 {
             return Ok(());
         }
-        let needy: Vec<usize> = (0..moving.len()).filter(|&m| !moving[m].2.is_empty()).collect();
-        let sets = needy.iter().map(|&m| (moving[m].0 as u64, starts[moving[m].0].centres.clone())).collect();
-        let round = Pick { geometry: self.geometry.clone(), sets, count, choice: Choice::Farthest };
-        let Some(picks) = self.run.round(self.data, &round)? else { return Ok(()) };
+        let needy: Vec<usize> = (0..moving.len())
+            .filter(|&m| !moving[m].2.is_empty())
+            .collect();
+        let sets = needy
+            .iter()
+            .map(|&m| (moving[m].0 as u64, starts[moving[m].0].centres.clone()))
+            .collect();
+        let round = Pick {
+            geometry: self.geometry.clone(),
+            sets,
+            count,
+            choice: Choice::Farthest,
+        };
+        let Some(picks) = self.run.round(self.data, &round)? else {
+            return Ok(());
+        };
         for (m, picks) in needy.into_iter().zip(picks.0) {
             let (_, next, empty) = &mut moving[m];
-            empty.iter().zip(&picks.rows).for_each(|(&c, row)| next.row_mut(c).copy_from_slice(&row.x));
+            empty
+                .iter()
+                .zip(&picks.rows)
+                .for_each(|(&c, row)| next.row_mut(c).copy_from_slice(&row.x));
             let dropped: Vec<usize> = empty.iter().skip(picks.rows.len()).copied().collect();
             next.retain(|c| !dropped.contains(&c));
         }
@@ -255,7 +337,15 @@ impl Lloyd<'_> {
 impl Start {
     fn new(centres: Centres) -> Self {
         let before = centres.clone();
-        Self { centres, before, history: Vec::new(), moves: 0, filled: 0, resting: false, stop: None }
+        Self {
+            centres,
+            before,
+            history: Vec::new(),
+            moves: 0,
+            filled: 0,
+            resting: false,
+            stop: None,
+        }
     }
 
     /// Notes the distortion of the centres as they are and says where they go next.
@@ -269,16 +359,27 @@ impl Start {
             return Next::Rest;
         }
         self.history.push(cost);
-        let empty: Vec<usize> = (0..self.centres.k()).filter(|&c| sums.weights[c] <= 0.0).collect();
+        let empty: Vec<usize> = (0..self.centres.k())
+            .filter(|&c| sums.weights[c] <= 0.0)
+            .collect();
         self.filled = self.centres.k() - empty.len();
         if self.resting || !may_move {
-            self.stop = Some(if self.resting { StopReason::Converged } else { StopReason::MaxIter });
+            self.stop = Some(if self.resting {
+                StopReason::Converged
+            } else {
+                StopReason::MaxIter
+            });
             return Next::Rest;
         }
         let mut next = self.centres.clone();
         let d = next.d();
         for c in (0..next.k()).filter(|c| !empty.contains(c)) {
-            mean(&sums.sums[c * d..(c + 1) * d], sums.weights[c], geometry, next.row_mut(c));
+            mean(
+                &sums.sums[c * d..(c + 1) * d],
+                sums.weights[c],
+                geometry,
+                next.row_mut(c),
+            );
         }
         Next::Move(next, empty)
     }

@@ -16,7 +16,10 @@ pub struct Centres {
 impl Centres {
     /// No centres of width `d`.
     pub fn none(d: usize) -> Self {
-        Self { d, values: Vec::new() }
+        Self {
+            d,
+            values: Vec::new(),
+        }
     }
 
     /// Centres from their numbers, row-major; `d` at least 1.
@@ -50,7 +53,10 @@ impl Centres {
 
     /// Leaves out the centres for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
-        let kept = (0..self.k()).filter(|&c| keep(c)).flat_map(|c| self.row(c).iter().copied()).collect();
+        let kept = (0..self.k())
+            .filter(|&c| keep(c))
+            .flat_map(|c| self.row(c).iter().copied())
+            .collect();
         self.values = kept;
     }
 }
@@ -68,10 +74,21 @@ pub struct Panels {
 impl Panels {
     pub fn new(centres: &Centres) -> Self {
         let group = |first: usize| {
-            let lane = |l: usize, j: usize| if first + l < centres.k() { centres.row(first + l)[j] } else { f64::INFINITY };
-            (0..centres.d).map(|j| std::array::from_fn(|l| lane(l, j))).collect()
+            let lane = |l: usize, j: usize| {
+                if first + l < centres.k() {
+                    centres.row(first + l)[j]
+                } else {
+                    f64::INFINITY
+                }
+            };
+            (0..centres.d)
+                .map(|j| std::array::from_fn(|l| lane(l, j)))
+                .collect()
         };
-        Self { d: centres.d, groups: (0..centres.k()).step_by(LANES).map(group).collect() }
+        Self {
+            d: centres.d,
+            groups: (0..centres.k()).step_by(LANES).map(group).collect(),
+        }
     }
 
     /// The nearest centre and the squared distance to it; ties go to the lower index. Infinite without centres.
@@ -122,29 +139,41 @@ impl Geometry {
     pub fn prepare(&self, x: &mut [f64], row: u64) -> Result<(), DataError> {
         if self.cosine && !normalise(x) {
             let message = "a vector of zeros has no direction; leave such rows out, or use the Euclidean distance".to_owned();
-            return Err(DataError::Value { column: self.column.clone(), row, message });
+            return Err(DataError::Value {
+                column: self.column.clone(),
+                row,
+                message,
+            });
         }
         Ok(())
     }
 
     /// Calls `f(row, features)` for each row of a block, in order.
-    pub fn for_each_row(&self, block: &Block, mut f: impl FnMut(usize, &[f64])) -> Result<(), DataError> {
+    pub fn for_each_row(
+        &self,
+        block: &Block,
+        mut f: impl FnMut(usize, &[f64]),
+    ) -> Result<(), DataError> {
         let d = block.n_features();
-        if let (Features::F64(x), false) = (&block.features, self.cosine)
-            && let Some(flat) = x.as_slice()
-        {
-            (0..block.n_rows()).for_each(|i| f(i, &flat[i * d..(i + 1) * d]));
+        if let (Features::F64(x), false) = (&block.features, self.cosine) {
+            (0..block.n_rows()).for_each(|i| f(i, x.row(i)));
             return Ok(());
         }
         let mut row = vec![0.0; d];
         for i in 0..block.n_rows() {
             match &block.features {
                 Features::F64(x) => row.iter_mut().zip(x.row(i)).for_each(|(r, v)| *r = *v),
-                Features::F32(x) => row.iter_mut().zip(x.row(i)).for_each(|(r, v)| *r = f64::from(*v)),
+                Features::F32(x) => row
+                    .iter_mut()
+                    .zip(x.row(i))
+                    .for_each(|(r, v)| *r = f64::from(*v)),
                 Features::Csr(x) => {
                     row.fill(0.0);
                     let (slots, values) = x.row(i);
-                    slots.iter().zip(values).for_each(|(j, v)| row[*j as usize] = *v);
+                    slots
+                        .iter()
+                        .zip(values)
+                        .for_each(|(j, v)| row[*j as usize] = *v);
                 }
             }
             self.prepare(&mut row, block.row_ids[i])?;

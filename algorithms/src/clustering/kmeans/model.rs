@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array};
+use emberline_pipeline::datasets::arrow::array::{ArrayRef, Float64Array, Int64Array};
 use emberline_pipeline::datasets::{Batch, Column, ColumnType, DataError, Schema, SchemaErrors};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::{FeatureInput, extend};
@@ -45,7 +45,12 @@ pub(super) fn output_columns(prediction: &str, distance: &str) -> Vec<Column> {
 }
 
 impl KMeansModel {
-    pub(super) fn new(params: &KMeansParams, input: FeatureInput, centres: Centres, cosine: bool) -> Self {
+    pub(super) fn new(
+        params: &KMeansParams,
+        input: FeatureInput,
+        centres: Centres,
+        cosine: bool,
+    ) -> Self {
         let saved = Saved {
             params: to_state(params),
             input,
@@ -58,17 +63,26 @@ impl KMeansModel {
 
     fn assemble(saved: Saved, centres: Centres) -> Self {
         let panels = Arc::new(Panels::new(&centres));
-        Self { saved, centres, panels }
+        Self {
+            saved,
+            centres,
+            panels,
+        }
     }
 
     /// The centres `(k, d)`, of length 1 each under the cosine distance.
     #[must_use]
     pub fn centres(&self) -> Array2<f64> {
-        Array2::from_shape_fn((self.centres.k(), self.centres.d()), |(c, j)| self.centres.row(c)[j])
+        Array2::from_shape_fn((self.centres.k(), self.centres.d()), |(c, j)| {
+            self.centres.row(c)[j]
+        })
     }
 
     fn geometry(&self) -> Geometry {
-        Geometry { cosine: self.saved.cosine, column: self.saved.input.column.clone() }
+        Geometry {
+            cosine: self.saved.cosine,
+            column: self.saved.input.column.clone(),
+        }
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -77,7 +91,12 @@ impl KMeansModel {
 }
 
 /// Cluster and distance of one row.
-fn assign(panels: &Panels, geometry: &Geometry, x: &[f64], row: u64) -> Result<(usize, f64), DataError> {
+fn assign(
+    panels: &Panels,
+    geometry: &Geometry,
+    x: &[f64],
+    row: u64,
+) -> Result<(usize, f64), DataError> {
     let (c, d2) = if geometry.cosine {
         let mut unit = x.to_vec();
         geometry.prepare(&mut unit, row)?;
@@ -116,18 +135,28 @@ impl Transformer for KMeansModel {
         let n = batch.num_rows();
         let (mut clusters, mut distances) = (Vec::with_capacity(n), Vec::with_capacity(n));
         let (geometry, mut fault) = (self.geometry(), None);
-        self.saved.input.for_each_row(&batch, |i, x| match assign(&self.panels, &geometry, x, batch.row_ids()[i]) {
-            Ok((c, distance)) => {
-                clusters.push(c as i64);
-                distances.push(distance);
+        self.saved.input.for_each_row(&batch, |i, x| {
+            match assign(&self.panels, &geometry, x, batch.row_ids()[i]) {
+                Ok((c, distance)) => {
+                    clusters.push(c as i64);
+                    distances.push(distance);
+                }
+                Err(e) => drop(fault.get_or_insert(e)),
             }
-            Err(e) => drop(fault.get_or_insert(e)),
         })?;
         if let Some(error) = fault {
             return Err(error);
         }
-        let arrays: [ArrayRef; 2] = [Arc::new(Int64Array::from(clusters)), Arc::new(Float64Array::from(distances))];
-        self.columns().into_iter().zip(arrays).try_fold(batch, |batch, (column, array)| batch.with_column(column, array))
+        let arrays: [ArrayRef; 2] = [
+            Arc::new(Int64Array::from(clusters)),
+            Arc::new(Float64Array::from(distances)),
+        ];
+        self.columns()
+            .into_iter()
+            .zip(arrays)
+            .try_fold(batch, |batch, (column, array)| {
+                batch.with_column(column, array)
+            })
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
@@ -140,7 +169,11 @@ impl Transformer for KMeansModel {
         let from = layout.cell(&self.saved.input.column)?;
         extend(layout.schema(), self.columns())?;
         let to: Vec<usize> = self.columns().into_iter().map(|c| layout.add(c)).collect();
-        let (panels, geometry, input) = (self.panels.clone(), self.geometry(), self.saved.input.clone());
+        let (panels, geometry, input) = (
+            self.panels.clone(),
+            self.geometry(),
+            self.saved.input.clone(),
+        );
         Ok(Box::new(move |cells: &mut [Cell]| {
             let (cluster, distance) = assign(&panels, &geometry, input.record(&cells[from])?, 0)?;
             for (cell, value) in to.iter().zip([cluster as f64, distance]) {

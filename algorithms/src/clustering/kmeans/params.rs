@@ -97,12 +97,38 @@ impl KMeansParams {
         let mut check = ParamCheck::new();
         check.require("k", self.k, "at least 1", self.k >= 1);
         check.require("n_init", self.n_init, "at least 1", self.n_init >= 1);
-        check.require("init_steps", self.init_steps, "at least 1", self.init_steps >= 1);
-        check.require("tol", self.tol, "finite and not negative", self.tol.is_finite() && self.tol >= 0.0);
-        check.require("features_col", "an empty name", "a column name", !self.features_col.is_empty());
-        check.require("prediction_col", "an empty name", "a column name", !self.prediction_col.is_empty());
+        check.require(
+            "init_steps",
+            self.init_steps,
+            "at least 1",
+            self.init_steps >= 1,
+        );
+        check.require(
+            "tol",
+            self.tol,
+            "finite and not negative",
+            self.tol.is_finite() && self.tol >= 0.0,
+        );
+        check.require(
+            "features_col",
+            "an empty name",
+            "a column name",
+            !self.features_col.is_empty(),
+        );
+        check.require(
+            "prediction_col",
+            "an empty name",
+            "a column name",
+            !self.prediction_col.is_empty(),
+        );
         if self.distance_col == self.prediction_col {
-            check.reject("distance_col", format!("must differ from `prediction_col`, both are `{}`", self.distance_col));
+            check.reject(
+                "distance_col",
+                format!(
+                    "must differ from `prediction_col`, both are `{}`",
+                    self.distance_col
+                ),
+            );
         }
         self.check_centers(&mut check);
         check.finish()
@@ -111,8 +137,14 @@ impl KMeansParams {
     fn check_centers(&self, check: &mut ParamCheck) {
         let given = self.init_mode == InitMode::Given;
         match self.centers.first() {
-            None if given => check.reject("centers", "must list the first centres for `init_mode = \"given\"`"),
-            Some(_) if !given => check.reject("centers", "is read with `init_mode = \"given\"` only; set it, or leave it out"),
+            None if given => check.reject(
+                "centers",
+                "must list the first centres for `init_mode = \"given\"`",
+            ),
+            Some(_) if !given => check.reject(
+                "centers",
+                "is read with `init_mode = \"given\"` only; set it, or leave it out",
+            ),
             Some(first) => {
                 if first.is_empty() || self.centers.iter().any(|c| c.len() != first.len()) {
                     check.reject("centers", "must hold lists of one length, at least 1");
@@ -122,7 +154,14 @@ impl KMeansParams {
                 }
                 let default = Self::default().k;
                 if self.k != default && self.k != self.centers.len() {
-                    check.reject("k", format!("is {}, but `centers` lists {}; leave `k` out", self.k, self.centers.len()));
+                    check.reject(
+                        "k",
+                        format!(
+                            "is {}, but `centers` lists {}; leave `k` out",
+                            self.k,
+                            self.centers.len()
+                        ),
+                    );
                 }
             }
             None => {}

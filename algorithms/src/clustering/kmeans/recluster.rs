@@ -8,7 +8,13 @@ use super::kernel::{Centres, Geometry, Panels, normalise, squared_distance};
 const ROUNDS: usize = 30;
 
 /// `k` centres of the weighted candidates; the candidates themselves where they are no more than `k`.
-pub fn recluster(candidates: &Centres, weights: &[f64], k: usize, geometry: &Geometry, stream: &mut Stream) -> Centres {
+pub fn recluster(
+    candidates: &Centres,
+    weights: &[f64],
+    k: usize,
+    geometry: &Geometry,
+    stream: &mut Stream,
+) -> Centres {
     if candidates.k() <= k {
         return candidates.clone();
     }
@@ -44,7 +50,11 @@ fn plus_plus(candidates: &Centres, weights: &[f64], k: usize, stream: &mut Strea
     let mut centres = Centres::none(candidates.d());
     let first = draw(weights, stream);
     centres.push(candidates.row(first));
-    let to = |c: usize| -> Vec<f64> { (0..m).map(|i| squared_distance(candidates.row(i), candidates.row(c))).collect() };
+    let to = |c: usize| -> Vec<f64> {
+        (0..m)
+            .map(|i| squared_distance(candidates.row(i), candidates.row(c)))
+            .collect()
+    };
     let mut nearest = to(first);
     while centres.k() < k {
         let mass: Vec<f64> = nearest.iter().zip(weights).map(|(d, w)| d * w).collect();
@@ -76,7 +86,10 @@ fn step(candidates: &Centres, weights: &[f64], centres: &Centres, geometry: &Geo
     for (i, w) in weights.iter().enumerate() {
         let (c, _) = panels.nearest(candidates.row(i));
         totals[c] += w;
-        sums[c * d..(c + 1) * d].iter_mut().zip(candidates.row(i)).for_each(|(s, x)| *s += w * x);
+        sums[c * d..(c + 1) * d]
+            .iter_mut()
+            .zip(candidates.row(i))
+            .for_each(|(s, x)| *s += w * x);
     }
     let mut next = centres.clone();
     for (c, total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {

@@ -39,12 +39,18 @@ impl Round for Assign {
 
     fn map(&self, block: &Block, (): &mut ()) -> Result<Self::Partial, DataError> {
         let panels: Vec<Panels> = self.sets.iter().map(Panels::new).collect();
-        let fresh = |c: &Centres| Sums { sums: vec![0.0; c.values().len()], weights: vec![0.0; c.k()], cost: 0.0 };
+        let fresh = |c: &Centres| Sums {
+            sums: vec![0.0; c.values().len()],
+            weights: vec![0.0; c.k()],
+            cost: 0.0,
+        };
         let mut out: Vec<Sums> = self.sets.iter().map(fresh).collect();
         self.geometry.for_each_row(block, |i, x| {
             let w = block.weight(i);
             if w > 0.0 {
-                out.iter_mut().zip(&panels).for_each(|(sums, panels)| sums.add(x, w, panels.nearest(x)));
+                out.iter_mut()
+                    .zip(&panels)
+                    .for_each(|(sums, panels)| sums.add(x, w, panels.nearest(x)));
             }
         })?;
         Ok(PerStart(out))
@@ -115,7 +121,14 @@ impl Picks {
         if let Some(twin) = self.rows[at..].iter().position(|p| p.x == x) {
             self.rows.remove(at + twin);
         }
-        self.rows.insert(at, Picked { key, row, x: x.to_vec() });
+        self.rows.insert(
+            at,
+            Picked {
+                key,
+                row,
+                x: x.to_vec(),
+            },
+        );
         self.rows.truncate(self.count);
     }
 }
@@ -128,12 +141,31 @@ impl Round for Pick {
 
     fn map(&self, block: &Block, (): &mut ()) -> Result<Self::Partial, DataError> {
         let panels: Vec<Panels> = self.sets.iter().map(|(_, c)| Panels::new(c)).collect();
-        let draws: Vec<Option<Draw>> = self.sets.iter().map(|(start, _)| self.draw(*start)).collect();
-        let mut out: Vec<Picks> = self.sets.iter().map(|_| Picks { count: self.count, rows: Vec::new() }).collect();
+        let draws: Vec<Option<Draw>> = self
+            .sets
+            .iter()
+            .map(|(start, _)| self.draw(*start))
+            .collect();
+        let mut out: Vec<Picks> = self
+            .sets
+            .iter()
+            .map(|_| Picks {
+                count: self.count,
+                rows: Vec::new(),
+            })
+            .collect();
         self.geometry.for_each_row(block, |i, x| {
             let (w, row) = (block.weight(i), block.row_ids[i]);
-            for ((picks, panels), (draw, (_, set))) in out.iter_mut().zip(&panels).zip(draws.iter().zip(&self.sets)) {
-                let mass = if set.k() == 0 { w } else { w * panels.nearest(x).1 };
+            for ((picks, panels), (draw, (_, set))) in out
+                .iter_mut()
+                .zip(&panels)
+                .zip(draws.iter().zip(&self.sets))
+            {
+                let mass = if set.k() == 0 {
+                    w
+                } else {
+                    w * panels.nearest(x).1
+                };
                 if mass > 0.0 {
                     // 1 - u lies in (0, 1], so the logarithm is finite.
                     let key = draw.map_or(-mass, |d| -(1.0 - d.uniform(row)).ln() / mass);
@@ -148,7 +180,9 @@ impl Round for Pick {
 impl Pick {
     fn draw(&self, start: u64) -> Option<Draw> {
         match self.choice {
-            Choice::Draw { seed, step } => Some(Draw::new(seed, "kmeans centres").at(start).at(step)),
+            Choice::Draw { seed, step } => {
+                Some(Draw::new(seed, "kmeans centres").at(start).at(step))
+            }
             Choice::Farthest => None,
         }
     }
@@ -174,7 +208,11 @@ impl Round for Potential {
 
     fn map(&self, block: &Block, (): &mut ()) -> Result<Self::Partial, DataError> {
         let panels: Vec<Panels> = self.sets.iter().map(|(c, _)| Panels::new(c)).collect();
-        let mut out: Vec<Worth> = self.sets.iter().map(|(_, c)| Worth(vec![0.0; c.k()])).collect();
+        let mut out: Vec<Worth> = self
+            .sets
+            .iter()
+            .map(|(_, c)| Worth(vec![0.0; c.k()]))
+            .collect();
         self.geometry.for_each_row(block, |i, x| {
             let w = block.weight(i);
             for ((worth, panels), (_, candidates)) in out.iter_mut().zip(&panels).zip(&self.sets) {
@@ -190,15 +228,24 @@ impl Round for Potential {
 
 impl Partial for Sums {
     fn merge(&mut self, later: Self) {
-        self.sums.iter_mut().zip(later.sums).for_each(|(a, b)| *a += b);
-        self.weights.iter_mut().zip(later.weights).for_each(|(a, b)| *a += b);
+        self.sums
+            .iter_mut()
+            .zip(later.sums)
+            .for_each(|(a, b)| *a += b);
+        self.weights
+            .iter_mut()
+            .zip(later.weights)
+            .for_each(|(a, b)| *a += b);
         self.cost += later.cost;
     }
 }
 
 impl Partial for Picks {
     fn merge(&mut self, later: Self) {
-        later.rows.into_iter().for_each(|p| self.offer(p.key, p.row, &p.x));
+        later
+            .rows
+            .into_iter()
+            .for_each(|p| self.offer(p.key, p.row, &p.x));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first centres of every start.
 
-use emberline_pipeline::{Pinned, Run};
 use crate::Result;
+use emberline_pipeline::{Pinned, Run};
 
 use super::kernel::{Centres, Geometry};
 use super::params::{InitMode, KMeansParams};
@@ -45,15 +45,26 @@ impl Seeding<'_> {
     }
 
     /// Picks up to `count` rows for each of the starts in `which`.
-    fn pick(&self, sets: &[Centres], which: &[usize], count: usize, step: u64) -> Result<Vec<Vec<Picked>>> {
+    fn pick(
+        &self,
+        sets: &[Centres],
+        which: &[usize],
+        count: usize,
+        step: u64,
+    ) -> Result<Vec<Vec<Picked>>> {
         let round = Pick {
             geometry: self.geometry.clone(),
             sets: which.iter().map(|&s| (s as u64, sets[s].clone())).collect(),
             count,
-            choice: Choice::Draw { seed: self.seed, step },
+            choice: Choice::Draw {
+                seed: self.seed,
+                step,
+            },
         };
         let picks = self.run.round(self.data, &round)?;
-        Ok(picks.map(|p| p.0.into_iter().map(|p| p.rows).collect()).unwrap_or_default())
+        Ok(picks
+            .map(|p| p.0.into_iter().map(|p| p.rows).collect())
+            .unwrap_or_default())
     }
 
     /// Adds picked rows to their starts; gives back the starts that got any.
@@ -85,8 +96,12 @@ impl Seeding<'_> {
         let trials = 2 + (self.params.k as f64).ln() as usize;
         for step in 1..self.params.k as u64 {
             let picks = self.pick(&sets, &open, trials, step)?;
-            let (next, candidates): (Vec<usize>, Vec<Vec<Picked>>) =
-                open.iter().copied().zip(picks).filter(|(_, rows)| !rows.is_empty()).unzip();
+            let (next, candidates): (Vec<usize>, Vec<Vec<Picked>>) = open
+                .iter()
+                .copied()
+                .zip(picks)
+                .filter(|(_, rows)| !rows.is_empty())
+                .unzip();
             open = next;
             if open.is_empty() {
                 break;
@@ -98,12 +113,20 @@ impl Seeding<'_> {
 
     fn add_best(&self, sets: &mut [Centres], open: &[usize], picks: &[Vec<Picked>]) -> Result<()> {
         let d = self.data.n_features();
-        let candidates = |rows: &Vec<Picked>| Centres::of(d, rows.iter().flat_map(|p| p.x.iter().copied()).collect());
+        let candidates = |rows: &Vec<Picked>| {
+            Centres::of(d, rows.iter().flat_map(|p| p.x.iter().copied()).collect())
+        };
         let round = Potential {
             geometry: self.geometry.clone(),
-            sets: open.iter().zip(picks).map(|(&s, rows)| (sets[s].clone(), candidates(rows))).collect(),
+            sets: open
+                .iter()
+                .zip(picks)
+                .map(|(&s, rows)| (sets[s].clone(), candidates(rows)))
+                .collect(),
         };
-        let Some(worth) = self.run.round(self.data, &round)? else { return Ok(()) };
+        let Some(worth) = self.run.round(self.data, &round)? else {
+            return Ok(());
+        };
         for ((&start, rows), worth) in open.iter().zip(picks).zip(worth.0) {
             let best = (0..rows.len()).fold(0, |b, c| if worth.0[c] < worth.0[b] { c } else { b });
             sets[start].push(&rows[best].x);
@@ -119,7 +142,9 @@ impl Seeding<'_> {
         Self::extend(&mut sets, &open, first);
         let mut step = 1;
         // Further passes where equal rows left fewer than `k` candidates; a pass that finds none has seen every distinct row.
-        while !open.is_empty() && (step <= self.params.init_steps as u64 || open.iter().any(|&s| sets[s].k() < k)) {
+        while !open.is_empty()
+            && (step <= self.params.init_steps as u64 || open.iter().any(|&s| sets[s].k() < k))
+        {
             let picks = self.pick(&sets, &open, 2 * k, step)?;
             open = Self::extend(&mut sets, &open, picks);
             if step >= self.params.init_steps as u64 {
@@ -127,12 +152,25 @@ impl Seeding<'_> {
             }
             step += 1;
         }
-        let round = Assign { geometry: self.geometry.clone(), sets: sets.clone() };
-        let Some(weights) = self.run.round(self.data, &round)? else { return Ok(sets) };
+        let round = Assign {
+            geometry: self.geometry.clone(),
+            sets: sets.clone(),
+        };
+        let Some(weights) = self.run.round(self.data, &round)? else {
+            return Ok(sets);
+        };
         let few = |start: usize, set: &Centres, weights: &[f64]| {
-            let draw = self.run.draw(Some(self.seed), "kmeans recluster").at(start as u64);
+            let draw = self
+                .run
+                .draw(Some(self.seed), "kmeans recluster")
+                .at(start as u64);
             recluster(set, weights, k, self.geometry, &mut draw.stream())
         };
-        Ok(sets.iter().zip(weights.0).enumerate().map(|(s, (set, sums))| few(s, set, &sums.weights)).collect())
+        Ok(sets
+            .iter()
+            .zip(weights.0)
+            .enumerate()
+            .map(|(s, (set, sums))| few(s, set, &sums.weights))
+            .collect())
     }
 }

@@ -24,7 +24,11 @@ impl ScalarRule for Thresholds {
 
     fn from_params(params: &BinarizerParams) -> Self {
         let one = params.threshold.unwrap_or(0.0);
-        let thresholds = if params.thresholds.is_empty() { vec![one] } else { params.thresholds.clone() };
+        let thresholds = if params.thresholds.is_empty() {
+            vec![one]
+        } else {
+            params.thresholds.clone()
+        };
         Self { thresholds }
     }
 }
@@ -33,14 +37,23 @@ impl ScalarMap for Thresholds {
     const STAGE: &'static str = "binarizer";
 
     fn choice(&self) -> Choice {
-        Choice { output: |name| format!("{name}_binary"), ..scaled_columns() }
+        Choice {
+            output: |name| format!("{name}_binary"),
+            ..scaled_columns()
+        }
     }
 
     fn bound(&self, inputs: &[&Column]) -> Result<Cow<'_, Self>, SchemaErrors> {
         match self.thresholds.len() {
             n if n == inputs.len() => Ok(Cow::Borrowed(self)),
-            1 => Ok(Cow::Owned(Self { thresholds: vec![self.thresholds[0]; inputs.len()] })),
-            n => Err(SchemaError::Rule(format!("`thresholds` has {n} numbers for {} columns", inputs.len())).into()),
+            1 => Ok(Cow::Owned(Self {
+                thresholds: vec![self.thresholds[0]; inputs.len()],
+            })),
+            n => Err(SchemaError::Rule(format!(
+                "`thresholds` has {n} numbers for {} columns",
+                inputs.len()
+            ))
+            .into()),
         }
     }
 
@@ -52,8 +65,14 @@ impl ScalarMap for Thresholds {
     }
 
     fn map<'a>(&'a self, at: At, value: Datum<'a>) -> Result<Datum<'a>, Refusal> {
-        let Datum::Number(v) = value else { return Ok(Datum::Missing) };
-        Ok(Datum::Number(if v > self.thresholds[at.column] { 1.0 } else { 0.0 }))
+        let Datum::Number(v) = value else {
+            return Ok(Datum::Missing);
+        };
+        Ok(Datum::Number(if v > self.thresholds[at.column] {
+            1.0
+        } else {
+            0.0
+        }))
     }
 
     fn save(&self, _: &mut Arrays) -> Value {

@@ -36,7 +36,10 @@ impl ColumnParams for BinarizerParams {
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
         if self.threshold.is_some() && !self.thresholds.is_empty() {
-            check.reject("thresholds", "cannot stand beside `threshold`; give one of the two");
+            check.reject(
+                "thresholds",
+                "cannot stand beside `threshold`; give one of the two",
+            );
         }
         for v in &self.thresholds {
             check.require("thresholds", v, "finite", v.is_finite());
@@ -44,6 +47,11 @@ impl ColumnParams for BinarizerParams {
         if let Some(v) = self.threshold {
             check.require("threshold", v, "finite", v.is_finite());
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

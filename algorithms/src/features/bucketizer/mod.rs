@@ -7,8 +7,8 @@ mod tests;
 
 use emberline_pipeline::Entry;
 
-pub use model::{Buckets, bucketed_columns};
 pub(crate) use model::bucketed;
+pub use model::{Buckets, bucketed_columns};
 pub use params::BucketizerParams;
 
 use crate::adapters::ColumnMapper;

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::params::BucketizerParams;
-use crate::adapters::{At, ColumnParams, Datum, HandleInvalid, Refusal, ScalarMap, ScalarRule, extended_lists};
+use crate::adapters::{
+    At, ColumnParams, Datum, HandleInvalid, Refusal, ScalarMap, ScalarRule, extended_lists,
+};
 use crate::columns::Choice;
 
 /// Name of the bucket of missing values under `handle_invalid = "keep"`.
@@ -28,7 +30,11 @@ impl<P> Buckets<P> {
     /// Buckets between splits, increasing and at least two in each list; a single list serves all columns.
     #[must_use]
     pub fn new(splits: Vec<Vec<f64>>, handle_invalid: HandleInvalid) -> Self {
-        Self { splits, handle_invalid, stage: PhantomData }
+        Self {
+            splits,
+            handle_invalid,
+            stage: PhantomData,
+        }
     }
 
     /// The splits of each column.
@@ -43,7 +49,11 @@ impl ScalarRule for Buckets<BucketizerParams> {
 
     fn from_params(params: &BucketizerParams) -> Self {
         let one = || vec![params.splits.clone()];
-        let splits = if params.splits_array.is_empty() { one() } else { params.splits_array.clone() };
+        let splits = if params.splits_array.is_empty() {
+            one()
+        } else {
+            params.splits_array.clone()
+        };
         Self::new(splits, params.handle_invalid)
     }
 }
@@ -54,14 +64,19 @@ pub fn bucketed_columns() -> Choice {
     Choice {
         expected: "a number",
         by_name: |c| c.ty.is_numeric(),
-        by_glob: |c| matches!(c.ty, ColumnType::Integer | ColumnType::Float) && c.attribute == Attribute::Numeric,
+        by_glob: |c| {
+            matches!(c.ty, ColumnType::Integer | ColumnType::Float)
+                && c.attribute == Attribute::Numeric
+        },
         output: |name| format!("{name}_bucket"),
     }
 }
 
 /// The column of bucket numbers, with as much of the buckets as is known.
 pub(crate) fn bucketed(categories: Vec<String>) -> Column {
-    let attribute = Attribute::Nominal { categories: categories.into() };
+    let attribute = Attribute::Nominal {
+        categories: categories.into(),
+    };
     Column::new("", ColumnType::Integer, false).with_attribute(attribute)
 }
 
@@ -75,15 +90,28 @@ impl<P: ColumnParams> ScalarMap for Buckets<P> {
     fn bound(&self, inputs: &[&Column]) -> Result<Cow<'_, Self>, SchemaErrors> {
         match self.splits.len() {
             n if n == inputs.len() => Ok(Cow::Borrowed(self)),
-            1 => Ok(Cow::Owned(Self::new(vec![self.splits[0].clone(); inputs.len()], self.handle_invalid))),
-            n => Err(SchemaError::Rule(format!("`splits_array` has {n} lists for {} columns", inputs.len())).into()),
+            1 => Ok(Cow::Owned(Self::new(
+                vec![self.splits[0].clone(); inputs.len()],
+                self.handle_invalid,
+            ))),
+            n => Err(SchemaError::Rule(format!(
+                "`splits_array` has {n} lists for {} columns",
+                inputs.len()
+            ))
+            .into()),
         }
     }
 
     fn column(&self, at: At, _: &Column) -> Result<Column, SchemaError> {
         let splits = &self.splits[at.column];
         let last = splits.len().saturating_sub(2);
-        let close = |i: usize| if i == last && splits[i + 1].is_finite() { ']' } else { ')' };
+        let close = |i: usize| {
+            if i == last && splits[i + 1].is_finite() {
+                ']'
+            } else {
+                ')'
+            }
+        };
         let open = |i: usize| if splits[i].is_finite() { '[' } else { '(' };
         let bucket = |i: usize| format!("{}{}, {}{}", open(i), splits[i], splits[i + 1], close(i));
         let missing = (self.handle_invalid == HandleInvalid::Keep).then(|| MISSING.to_owned());
@@ -116,16 +144,24 @@ impl<P: ColumnParams> ScalarMap for Buckets<P> {
     }
 
     fn save(&self, _: &mut Arrays) -> Value {
-        to_state(&Saved { splits: self.splits.clone(), handle_invalid: self.handle_invalid })
+        to_state(&Saved {
+            splits: self.splits.clone(),
+            handle_invalid: self.handle_invalid,
+        })
     }
 
     fn load(value: &Value, _: &Arrays, columns: usize) -> Result<Self, ModelError> {
         let saved: Saved = state(Self::STAGE, value)?;
         let fits = |l: &Vec<f64>| l.len() >= 2 && l.windows(2).all(|w| w[0] < w[1]);
-        if (saved.splits.len() == 1 || saved.splits.len() == columns) && saved.splits.iter().all(fits) {
+        if (saved.splits.len() == 1 || saved.splits.len() == columns)
+            && saved.splits.iter().all(fits)
+        {
             return Ok(Self::new(saved.splits, saved.handle_invalid));
         }
-        let message = format!("{} lists of splits for {columns} columns, or not increasing", saved.splits.len());
+        let message = format!(
+            "{} lists of splits for {columns} columns, or not increasing",
+            saved.splits.len()
+        );
         Err(ModelError::stage(Self::STAGE, message))
     }
 }

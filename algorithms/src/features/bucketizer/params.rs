@@ -45,12 +45,25 @@ impl ColumnParams for BucketizerParams {
         if self.splits.is_empty() == self.splits_array.is_empty() {
             check.reject("splits", "or `splits_array` must be given, and not both");
         }
-        for (name, list) in self.splits_array.iter().map(|l| ("splits_array", l)).chain([("splits", &self.splits)]) {
+        for (name, list) in self
+            .splits_array
+            .iter()
+            .map(|l| ("splits_array", l))
+            .chain([("splits", &self.splits)])
+        {
             let increasing = list.windows(2).all(|w| w[0] < w[1]);
             if !list.is_empty() && (list.len() < 3 || !increasing) {
-                check.reject(name, format!("must be at least three increasing numbers, got {list:?}"));
+                check.reject(
+                    name,
+                    format!("must be at least three increasing numbers, got {list:?}"),
+                );
             }
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

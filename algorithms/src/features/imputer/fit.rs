@@ -1,6 +1,8 @@
 //! Finding what to fill in.
 
-use emberline_pipeline::datasets::{Attribute, Column, ColumnType, Dataset, SchemaError, SchemaErrors};
+use emberline_pipeline::datasets::{
+    Attribute, Column, ColumnType, Dataset, SchemaError, SchemaErrors,
+};
 use emberline_pipeline::{FitReport, Fitted, Result, Run};
 
 use super::model::{Fill, Filled, Filling, filled};
@@ -46,24 +48,48 @@ impl Learn for ImputerParams {
         let (rows, fills) = self.fills(data, &inputs, run)?;
         let mut columns = Vec::with_capacity(fills.len());
         for (name, fill) in inputs.iter().zip(fills) {
-            let from = data.schema().get(name).map_err(SchemaErrors::from)?.ty.clone();
+            let from = data
+                .schema()
+                .get(name)
+                .map_err(SchemaErrors::from)?
+                .ty
+                .clone();
             let fill = match fill {
                 Some(fill) => fill,
                 None if self.keep_empty => Fill::Nothing,
                 None => return Err(empty(name).into()),
             };
-            columns.push(Filled { to: self.output_type(&from), from, fill });
+            columns.push(Filled {
+                to: self.output_type(&from),
+                from,
+                fill,
+            });
         }
         let rounds = u64::from(self.strategy != Strategy::Constant);
-        let map = Filling { missing: self.missing_value, columns };
-        let report = FitReport { rows, rounds, ..FitReport::default() };
-        Ok(Fitted { model: ColumnMapper::fitted(pairs, self, map), report })
+        let map = Filling {
+            missing: self.missing_value,
+            columns,
+        };
+        let report = FitReport {
+            rows,
+            rounds,
+            ..FitReport::default()
+        };
+        Ok(Fitted {
+            model: ColumnMapper::fitted(pairs, self, map),
+            report,
+        })
     }
 }
 
 impl ImputerParams {
     /// Number of rows (0 where none are read), and what to fill into each column, where it has values.
-    fn fills(&self, data: &Dataset, inputs: &[String], run: &Run) -> Result<(u64, Vec<Option<Fill>>)> {
+    fn fills(
+        &self,
+        data: &Dataset,
+        inputs: &[String],
+        run: &Run,
+    ) -> Result<(u64, Vec<Option<Fill>>)> {
         let missing = self.missing_value;
         match self.strategy {
             Strategy::Constant => {
@@ -75,7 +101,10 @@ impl ImputerParams {
             }
             Strategy::Mean => {
                 let found = moments(data, inputs, missing, run)?;
-                let means = found.slots.iter().map(|m| (m.count() > 0).then(|| Fill::Number(m.mean())));
+                let means = found
+                    .slots
+                    .iter()
+                    .map(|m| (m.count() > 0).then(|| Fill::Number(m.mean())));
                 Ok((found.rows, means.collect()))
             }
             Strategy::Median => {
@@ -100,10 +129,16 @@ impl ImputerParams {
         let stays = match (self.strategy, &self.value, input) {
             (Strategy::Mode, ..) | (_, _, ColumnType::Text | ColumnType::Float) => true,
             (Strategy::Constant, Some(FillValue::Number(v)), ColumnType::Integer) => is_whole(*v),
-            (Strategy::Constant, Some(FillValue::Number(v)), ColumnType::Boolean) => *v == 0.0 || *v == 1.0,
+            (Strategy::Constant, Some(FillValue::Number(v)), ColumnType::Boolean) => {
+                *v == 0.0 || *v == 1.0
+            }
             _ => false,
         };
-        if stays { input.clone() } else { ColumnType::Float }
+        if stays {
+            input.clone()
+        } else {
+            ColumnType::Float
+        }
     }
 }
 

@@ -75,7 +75,10 @@ impl ScalarMap for Filling {
             other => Err(SchemaError::Type {
                 column: input.name.clone(),
                 found: input.ty.to_string(),
-                expected: format!("{}, as in training,", other.map_or(&ColumnType::Float, |c| &c.from)),
+                expected: format!(
+                    "{}, as in training,",
+                    other.map_or(&ColumnType::Float, |c| &c.from)
+                ),
             }),
         }
     }
@@ -101,7 +104,10 @@ impl ScalarMap for Filling {
         let map: Self = state(Self::STAGE, value)?;
         let invalid = |message: String| Err(ModelError::stage(Self::STAGE, message));
         if map.columns.len() != columns {
-            return invalid(format!("{} values for {columns} columns", map.columns.len()));
+            return invalid(format!(
+                "{} values for {columns} columns",
+                map.columns.len()
+            ));
         }
         for (k, c) in map.columns.iter().enumerate() {
             let fits = match &c.fill {

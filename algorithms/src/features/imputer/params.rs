@@ -62,20 +62,36 @@ impl ParamSet for ImputerParams {
 
 impl ColumnParams for ImputerParams {
     const NAME: &'static str = "imputer";
-    const SUMMARY: &'static str = "fills missing values with mean, median, most frequent value or a constant";
+    const SUMMARY: &'static str =
+        "fills missing values with mean, median, most frequent value or a constant";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
         match (&self.value, self.strategy) {
-            (None, Strategy::Constant) => check.reject("value", "is missing; `strategy = \"constant\"` needs a number or a text"),
-            (Some(FillValue::Number(v)), Strategy::Constant) => check.require("value", v, "finite", v.is_finite()),
+            (None, Strategy::Constant) => check.reject(
+                "value",
+                "is missing; `strategy = \"constant\"` needs a number or a text",
+            ),
+            (Some(FillValue::Number(v)), Strategy::Constant) => {
+                check.require("value", v, "finite", v.is_finite())
+            }
             (Some(_), Strategy::Mean | Strategy::Median | Strategy::Mode) => {
                 check.reject("value", "is used by `strategy = \"constant\"` alone");
             }
             _ => {}
         }
         if let Some(v) = self.missing_value {
-            check.require("missing_value", v, "finite (null and NaN are missing anyway)", v.is_finite());
+            check.require(
+                "missing_value",
+                v,
+                "finite (null and NaN are missing anyway)",
+                v.is_finite(),
+            );
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

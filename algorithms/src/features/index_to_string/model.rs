@@ -26,7 +26,10 @@ impl ScalarRule for Labels {
     type Params = IndexToStringParams;
 
     fn from_params(params: &IndexToStringParams) -> Self {
-        Self { given: params.labels.clone(), columns: Vec::new() }
+        Self {
+            given: params.labels.clone(),
+            columns: Vec::new(),
+        }
     }
 }
 
@@ -59,7 +62,10 @@ impl ScalarMap for Labels {
             }
         }
         SchemaErrors::check(errors)?;
-        Ok(Cow::Owned(Self { given: self.given.clone(), columns }))
+        Ok(Cow::Owned(Self {
+            given: self.given.clone(),
+            columns,
+        }))
     }
 
     fn column(&self, _: At, input: &Column) -> Result<Column, SchemaError> {
@@ -67,13 +73,17 @@ impl ScalarMap for Labels {
     }
 
     fn map<'a>(&'a self, at: At, value: Datum<'a>) -> Result<Datum<'a>, Refusal> {
-        let Datum::Number(v) = value else { return Ok(Datum::Missing) };
+        let Datum::Number(v) = value else {
+            return Ok(Datum::Missing);
+        };
         let labels = &self.columns[at.column];
         if v >= 0.0 && v < labels.len() as f64 && v.fract() == 0.0 {
             return Ok(Datum::Text(&labels[v as usize]));
         }
         let last = labels.len().saturating_sub(1);
-        Err(Refusal::Value(format!("{v} is no index: there are labels for 0 to {last}")))
+        Err(Refusal::Value(format!(
+            "{v} is no index: there are labels for 0 to {last}"
+        )))
     }
 
     fn save(&self, _: &mut Arrays) -> Value {
@@ -85,7 +95,10 @@ impl ScalarMap for Labels {
         if map.columns.is_empty() || map.columns.len() == columns {
             return Ok(map);
         }
-        let message = format!("{} lists of labels for {columns} columns", map.columns.len());
+        let message = format!(
+            "{} lists of labels for {columns} columns",
+            map.columns.len()
+        );
         Err(ModelError::stage(Self::STAGE, message))
     }
 }

@@ -33,6 +33,11 @@ impl ColumnParams for IndexToStringParams {
     const SUMMARY: &'static str = "turns indices back into the categories they stand for";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

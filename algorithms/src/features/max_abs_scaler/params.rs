@@ -33,15 +33,29 @@ impl ColumnParams for MaxAbsScalerParams {
     const SUMMARY: &'static str = "divides each feature by its greatest absolute value";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }
 
 impl ScalerParams for MaxAbsScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
+    fn slots(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        run: &Run,
+    ) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let slots = found.slots.iter().map(|m| {
-            let greatest = m.max().unwrap_or(0.0).abs().max(m.min().unwrap_or(0.0).abs());
+            let greatest = m
+                .max()
+                .unwrap_or(0.0)
+                .abs()
+                .max(m.min().unwrap_or(0.0).abs());
             (0.0, Some(if greatest > 0.0 { greatest } else { 1.0 }))
         });
         Ok((slots.collect(), found.rows))

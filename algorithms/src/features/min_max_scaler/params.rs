@@ -52,13 +52,28 @@ impl ColumnParams for MinMaxScalerParams {
     fn check(&self, check: &mut ParamCheck) -> InOut {
         check.require("min", self.min, "finite", self.min.is_finite());
         check.require("max", self.max, "finite", self.max.is_finite());
-        check.require("min", self.min, &format!("below `max` ({})", self.max), self.min < self.max);
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        check.require(
+            "min",
+            self.min,
+            &format!("below `max` ({})", self.max),
+            self.min < self.max,
+        );
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }
 
 impl ScalerParams for MinMaxScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
+    fn slots(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        run: &Run,
+    ) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let mut slots = Vec::with_capacity(found.slots.len());
         for (j, m) in found.slots.iter().enumerate() {
@@ -66,7 +81,9 @@ impl ScalerParams for MinMaxScalerParams {
             let range = greatest - least;
             if !range.is_finite() {
                 let name = slot_names(data, columns).swap_remove(j);
-                let message = format!("column `{name}` ranges from {least:e} to {greatest:e}: the difference overflows");
+                let message = format!(
+                    "column `{name}` ranges from {least:e} to {greatest:e}: the difference overflows"
+                );
                 return Err(DataError::Unusable(message).into());
             }
             slots.push((least, (range > 0.0).then_some(range)));

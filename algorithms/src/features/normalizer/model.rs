@@ -33,7 +33,11 @@ impl Norm {
         if self.p == 2.0 {
             return greatest * x.iter().map(|v| share(v) * share(v)).sum::<f64>().sqrt();
         }
-        greatest * x.iter().map(|v| share(v).powf(self.p)).sum::<f64>().powf(1.0 / self.p)
+        greatest
+            * x.iter()
+                .map(|v| share(v).powf(self.p))
+                .sum::<f64>()
+                .powf(1.0 / self.p)
     }
 }
 
@@ -64,7 +68,9 @@ impl VectorMap for Norm {
     fn map(&self, _: usize, x: &[f64], out: &mut [f64]) -> Result<(), Refusal> {
         if let Some(j) = x.iter().position(|v| !v.is_finite()) {
             let what = if x[j].is_nan() { "missing" } else { "infinite" };
-            return Err(Refusal::Value(format!("slot {j} is {what}, so the row has no norm; impute it, or drop the row")));
+            return Err(Refusal::Value(format!(
+                "slot {j} is {what}, so the row has no norm; impute it, or drop the row"
+            )));
         }
         let norm = self.of(x);
         for (o, v) in out.iter_mut().zip(x) {
@@ -79,6 +85,10 @@ impl VectorMap for Norm {
 
     fn load(value: &Value, _: &Arrays, _: usize) -> Result<Self, ModelError> {
         let map: Self = state(Self::STAGE, value)?;
-        if map.p >= 1.0 { Ok(map) } else { Err(ModelError::stage(Self::STAGE, format!("`p` is {}", map.p))) }
+        if map.p >= 1.0 {
+            Ok(map)
+        } else {
+            Err(ModelError::stage(Self::STAGE, format!("`p` is {}", map.p)))
+        }
     }
 }

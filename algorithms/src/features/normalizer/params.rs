@@ -49,6 +49,11 @@ impl ColumnParams for NormalizerParams {
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
         check.require("p", self.p, "at least 1 (`inf` is allowed)", self.p >= 1.0);
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }

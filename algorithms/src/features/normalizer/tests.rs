@@ -6,8 +6,21 @@ use crate::testing::stages::{check_stage, failure, table, vectors_of};
 use crate::testing::vectors;
 
 fn normed(p: f64) -> Vec<Vec<f64>> {
-    let data = table(vec![vectors(&array![[3.0, -4.0], [0.0, 0.0], [1e200, 1e200]])]);
-    vectors_of(&check_stage(NormalizerParams { p, ..NormalizerParams::default() }, &data), "features")
+    let data = table(vec![vectors(&array![
+        [3.0, -4.0],
+        [0.0, 0.0],
+        [1e200, 1e200]
+    ])]);
+    vectors_of(
+        &check_stage(
+            NormalizerParams {
+                p,
+                ..NormalizerParams::default()
+            },
+            &data,
+        ),
+        "features",
+    )
 }
 
 #[test]
@@ -17,7 +30,11 @@ fn rows_have_unit_norm_and_zeros_stay_zeros() {
     assert_eq!(normed(f64::INFINITY)[0], [0.75, -1.0]);
     let cube = &normed(3.0)[0];
     // Two powers and a root: a few roundings.
-    assert_relative_eq!(cube.iter().map(|v| v.abs().powi(3)).sum::<f64>(), 1.0, max_relative = 1e-14);
+    assert_relative_eq!(
+        cube.iter().map(|v| v.abs().powi(3)).sum::<f64>(),
+        1.0,
+        max_relative = 1e-14
+    );
 }
 
 #[test]
@@ -29,10 +46,20 @@ fn squares_of_large_numbers_do_not_overflow() {
 fn rows_without_a_norm_and_norms_that_are_none_are_refused() {
     let data = table(vec![vectors(&array![[3.0, 1.0], [1.0, f64::NAN]])]);
     let (message, code) = failure(NormalizerParams::default(), &data);
-    assert!(message.contains("column `features`, row 1: slot 1 is missing"), "{message}");
+    assert!(
+        message.contains("column `features`, row 1: slot 1 is missing"),
+        "{message}"
+    );
     assert_eq!(code, 3);
-    let half = NormalizerParams { p: 0.5, ..NormalizerParams::default() };
-    assert!(failure(half, &data).0.contains("p` must be at least 1 (`inf` is allowed), got 0.5"));
+    let half = NormalizerParams {
+        p: 0.5,
+        ..NormalizerParams::default()
+    };
+    assert!(
+        failure(half, &data)
+            .0
+            .contains("p` must be at least 1 (`inf` is allowed), got 0.5")
+    );
 }
 
 #[test]

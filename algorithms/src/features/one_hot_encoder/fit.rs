@@ -26,12 +26,22 @@ impl Learn for OneHotEncoderParams {
         })
     }
 
-    fn learn(&self, data: &Dataset, pairs: &[Pair], run: &Run) -> Result<Fitted<OneHotEncoderModel>> {
+    fn learn(
+        &self,
+        data: &Dataset,
+        pairs: &[Pair],
+        run: &Run,
+    ) -> Result<Fitted<OneHotEncoderModel>> {
         let mut categories = Vec::with_capacity(pairs.len());
         for pair in pairs {
-            categories.push(known(data.schema().get(&pair.input).map_err(SchemaErrors::from)?));
+            categories.push(known(
+                data.schema().get(&pair.input).map_err(SchemaErrors::from)?,
+            ));
         }
-        let unknown = pairs.iter().zip(&categories).filter(|(_, known)| known.is_none());
+        let unknown = pairs
+            .iter()
+            .zip(&categories)
+            .filter(|(_, known)| known.is_none());
         let unknown: Vec<String> = unknown.map(|(pair, _)| pair.input.clone()).collect();
         let mut report = FitReport::default();
         let mut counted = Vec::new();
@@ -39,7 +49,10 @@ impl Learn for OneHotEncoderParams {
             (report.rows, counted) = count(data, &unknown, None, run)?;
             report.rounds = 1;
         }
-        let mut found = unknown.iter().zip(&counted).map(|(name, counts)| numbered(name, counts));
+        let mut found = unknown
+            .iter()
+            .zip(&counted)
+            .map(|(name, counts)| numbered(name, counts));
         let mut lists = Vec::with_capacity(pairs.len());
         for (pair, known) in pairs.iter().zip(categories) {
             let list = match known {
@@ -47,12 +60,18 @@ impl Learn for OneHotEncoderParams {
                 None => found.next().transpose()?.unwrap_or_default(),
             };
             if list.len() == 1 && self.drop_last {
-                report.warnings.push(format!("column `{}` has one category: without the last no slot is left", pair.input));
+                report.warnings.push(format!(
+                    "column `{}` has one category: without the last no slot is left",
+                    pair.input
+                ));
             }
             lists.push(list);
         }
         let map = OneHot::new(self.drop_last, self.handle_invalid, lists);
-        Ok(Fitted { model: VectorMapper::fitted(pairs, self, map), report })
+        Ok(Fitted {
+            model: VectorMapper::fitted(pairs, self, map),
+            report,
+        })
     }
 }
 

@@ -25,9 +25,17 @@ pub struct OneHot {
 }
 
 impl OneHot {
-    pub(super) fn new(drop_last: bool, handle_invalid: OneHotInvalid, categories: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(
+        drop_last: bool,
+        handle_invalid: OneHotInvalid,
+        categories: Vec<Vec<String>>,
+    ) -> Self {
         let categories = categories.into_iter().map(Into::into).collect();
-        Self { drop_last, handle_invalid, categories }
+        Self {
+            drop_last,
+            handle_invalid,
+            categories,
+        }
     }
 
     /// The categories of input column `k` in the order of their numbers.
@@ -48,14 +56,18 @@ pub(super) fn choice() -> Choice {
 
 /// The name of a column without the ending the indexer gave it.
 fn stem(name: &str) -> &str {
-    name.strip_suffix("_index").filter(|s| !s.is_empty()).unwrap_or(name)
+    name.strip_suffix("_index")
+        .filter(|s| !s.is_empty())
+        .unwrap_or(name)
 }
 
 /// The categories a column states, where it does.
 pub(super) fn known(column: &Column) -> Option<Vec<String>> {
     let two = |a: &str, b: &str| Some(vec![a.to_owned(), b.to_owned()]);
     match (&column.attribute, &column.ty) {
-        (Attribute::Nominal { categories }, _) if !categories.is_empty() => Some(categories.to_vec()),
+        (Attribute::Nominal { categories }, _) if !categories.is_empty() => {
+            Some(categories.to_vec())
+        }
         (_, ColumnType::Boolean) => two("false", "true"),
         (Attribute::Binary, _) => two("0", "1"),
         _ => None,
@@ -63,7 +75,12 @@ pub(super) fn known(column: &Column) -> Option<Vec<String>> {
 }
 
 /// The vector column for these categories of `input`.
-pub(super) fn spread(input: &Column, categories: &[String], drop_last: bool, invalid: OneHotInvalid) -> Column {
+pub(super) fn spread(
+    input: &Column,
+    categories: &[String],
+    drop_last: bool,
+    invalid: OneHotInvalid,
+) -> Column {
     let extra = (invalid == OneHotInvalid::Keep).then_some(INVALID);
     let all: Vec<&str> = categories.iter().map(String::as_str).chain(extra).collect();
     let kept = &all[..all.len().saturating_sub(usize::from(drop_last))];
@@ -83,7 +100,12 @@ impl VectorMap for OneHot {
     }
 
     fn column(&self, k: usize, input: &Column) -> Result<Column, SchemaError> {
-        Ok(spread(input, &self.categories[k], self.drop_last, self.handle_invalid))
+        Ok(spread(
+            input,
+            &self.categories[k],
+            self.drop_last,
+            self.handle_invalid,
+        ))
     }
 
     fn map(&self, k: usize, x: &[f64], out: &mut [f64]) -> Result<(), Refusal> {
@@ -91,7 +113,11 @@ impl VectorMap for OneHot {
         let value = x[0];
         let is_category = value >= 0.0 && value < n as f64 && value.fract() == 0.0;
         if !is_category && self.handle_invalid == OneHotInvalid::Error {
-            return Err(if value.is_nan() { Refusal::Missing } else { no_category(value, n) });
+            return Err(if value.is_nan() {
+                Refusal::Missing
+            } else {
+                no_category(value, n)
+            });
         }
         out.fill(0.0);
         // The slot that was left out has no place: the row stays all zeros.
@@ -110,7 +136,10 @@ impl VectorMap for OneHot {
         if map.categories.len() == columns {
             return Ok(map);
         }
-        let message = format!("{} lists of categories for {columns} columns", map.categories.len());
+        let message = format!(
+            "{} lists of categories for {columns} columns",
+            map.categories.len()
+        );
         Err(ModelError::stage(Self::STAGE, message))
     }
 }

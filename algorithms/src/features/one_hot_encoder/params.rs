@@ -60,6 +60,11 @@ impl ColumnParams for OneHotEncoderParams {
     const SUMMARY: &'static str = "spreads each category over a slot of its own";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use emberline_pipeline::datasets::{BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError, SchemaErrors};
+use crate::Result;
+use emberline_pipeline::datasets::{
+    BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError,
+    SchemaErrors,
+};
 use emberline_pipeline::persist::to_state;
 use emberline_pipeline::predictor::{FeatureInput, extend};
-use emberline_pipeline::{AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Registry, Run, Stage};
-use crate::Result;
+use emberline_pipeline::{
+    AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Registry, Run, Stage,
+};
+use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::diag::Diag;
 use faer::{Mat, Par};
 use ndarray::{Array2, Axis};
 use serde_json::Value;
@@ -61,14 +66,25 @@ impl Component for Pca {
 
 impl Pca {
     fn spec(&self) -> BlockSpec {
-        BlockSpec { features: self.params.input.clone(), label: LabelSpec::None, weight: None, missing: MissingRule::Error }
+        BlockSpec {
+            features: self.params.input.clone(),
+            label: LabelSpec::None,
+            weight: None,
+            missing: MissingRule::Error,
+        }
     }
 
     fn check_width(&self, width: usize) -> Result<(), SchemaErrors> {
         let message = if self.params.k > width {
-            format!("`k` is {}, but column `{}` has {width} slots; lower `k`", self.params.k, self.params.input)
+            format!(
+                "`k` is {}, but column `{}` has {width} slots; lower `k`",
+                self.params.k, self.params.input
+            )
         } else if width > MAX_WIDTH {
-            format!("column `{}` has {width} slots, `pca` takes at most {MAX_WIDTH}; select columns first", self.params.input)
+            format!(
+                "column `{}` has {width} slots, `pca` takes at most {MAX_WIDTH}; select columns first",
+                self.params.input
+            )
         } else {
             return Ok(());
         };
@@ -83,10 +99,16 @@ impl Stage for Pca {
 
     fn output_schema(&self, input: &Schema) -> Result<Schema, SchemaErrors> {
         self.spec().check(input)?;
-        if let ColumnType::Vector { width: Some(width), .. } = input.get(&self.params.input)?.ty {
+        if let ColumnType::Vector {
+            width: Some(width), ..
+        } = input.get(&self.params.input)?.ty
+        {
             self.check_width(width)?;
         }
-        extend(input, vec![output_column(&self.params.output, self.params.k)])
+        extend(
+            input,
+            vec![output_column(&self.params.output, self.params.k)],
+        )
     }
 
     fn reads(&self, _: &Schema) -> Vec<String> {
@@ -110,15 +132,32 @@ impl Estimator for Pca {
         self.check_width(pinned.n_features())?;
         let moments = run.round(&pinned, &MomentRound)?.filter(|m| m.rows >= 2.0);
         let Some(moments) = moments else {
-            return Err(DataError::Unusable(format!("{} rows have no covariance; `pca` needs at least 2", pinned.n_rows())).into());
+            return Err(DataError::Unusable(format!(
+                "{} rows have no covariance; `pca` needs at least 2",
+                pinned.n_rows()
+            ))
+            .into());
         };
         let (variances, directions) = eigen(&moments)?;
         let k = self.params.k;
-        let total: f64 = (0..variances.len()).map(|i| moments.products[(i, i)] / (moments.rows - 1.0)).sum();
-        let input = FeatureInput { column: self.params.input.clone(), slots: pinned.slots().clone(), missing: MissingRule::Error };
+        let total: f64 = (0..variances.len())
+            .map(|i| moments.products[(i, i)] / (moments.rows - 1.0))
+            .sum();
+        let input = FeatureInput {
+            column: self.params.input.clone(),
+            slots: pinned.slots().clone(),
+            missing: MissingRule::Error,
+        };
         let report = report(&variances[..k], total, pinned.n_rows());
         let loadings = directions.slice_axis(Axis(1), (..k).into()).to_owned();
-        let model = PcaModel::new(&self.params, input, loadings, moments.mean.to_vec(), variances[..k].to_vec(), total);
+        let model = PcaModel::new(
+            &self.params,
+            input,
+            loadings,
+            moments.mean.to_vec(),
+            variances[..k].to_vec(),
+            total,
+        );
         Ok(Fitted { model, report })
     }
 }
@@ -132,7 +171,8 @@ fn eigen(moments: &Moments) -> Result<(Vec<f64>, Array2<f64>)> {
     let covariance = Mat::from_fn(d, d, |i, j| moments.products[(i, j)] * scale);
     let finite = moments.products.iter().all(|v| v.is_finite());
     let (mut values, mut vectors) = (Diag::<f64>::zeros(d), Mat::<f64>::zeros(d, d));
-    let scratch = self_adjoint_evd_scratch::<f64>(d, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let scratch =
+        self_adjoint_evd_scratch::<f64>(d, ComputeEigenvectors::Yes, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(scratch);
     let solved = finite
         && self_adjoint_evd(
@@ -145,13 +185,22 @@ fn eigen(moments: &Moments) -> Result<(Vec<f64>, Array2<f64>)> {
         )
         .is_ok();
     if !solved {
-        return Err(DataError::Unusable("the features are too large: their covariance overflows; scale them first".to_owned()).into());
+        return Err(DataError::Unusable(
+            "the features are too large: their covariance overflows; scale them first".to_owned(),
+        )
+        .into());
     }
     // Ascending as they come; rounding can leave a variance of 0 a little below it.
-    let variances = (0..d).rev().map(|c| values.column_vector()[c].max(0.0)).collect();
+    let variances = (0..d)
+        .rev()
+        .map(|c| values.column_vector()[c].max(0.0))
+        .collect();
     let mut directions = Array2::from_shape_fn((d, d), |(i, c)| vectors[(i, d - 1 - c)]);
     for mut direction in directions.columns_mut() {
-        let largest = direction.iter().fold(0.0_f64, |best, v| if v.abs() > best.abs() { *v } else { best });
+        let largest = direction.iter().fold(
+            0.0_f64,
+            |best, v| if v.abs() > best.abs() { *v } else { best },
+        );
         if largest < 0.0 {
             direction.mapv_inplace(|v| -v);
         }
@@ -166,7 +215,10 @@ fn report(variances: &[f64], total: f64, rows: u64) -> FitReport {
         figures.insert(format!("explained_variance_{}", c + 1), *v);
         figures.insert(format!("explained_variance_ratio_{}", c + 1), ratio(*v));
     }
-    figures.insert("explained_variance_ratio".to_owned(), ratio(variances.iter().sum()));
+    figures.insert(
+        "explained_variance_ratio".to_owned(),
+        ratio(variances.iter().sum()),
+    );
     // A variance of 0 comes out as rounding of the largest one, by the size of the matrix.
     let noise = variances.first().copied().unwrap_or(0.0) * f64::EPSILON * 1e2;
     let empty = variances.iter().filter(|v| **v <= noise).count();
@@ -174,5 +226,11 @@ fn report(variances: &[f64], total: f64, rows: u64) -> FitReport {
         "{empty} of {} components carry no variance: the {rows} rows span fewer directions; lower `k`",
         variances.len()
     );
-    FitReport { rows, rounds: 1, figures, warnings: (empty > 0).then_some(warning).into_iter().collect(), ..FitReport::default() }
+    FitReport {
+        rows,
+        rounds: 1,
+        figures,
+        warnings: (empty > 0).then_some(warning).into_iter().collect(),
+        ..FitReport::default()
+    }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::batch::dense_vectors;
-use emberline_pipeline::datasets::{Attribute, Batch, Column, DataError, Element, Schema, SchemaErrors, Slot};
+use emberline_pipeline::datasets::{
+    Attribute, Batch, Column, DataError, Element, Schema, SchemaErrors, Slot,
+};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::{FeatureInput, extend};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
@@ -53,14 +55,39 @@ impl Projection {
 
 /// The column of scores, one slot a component.
 pub(super) fn output_column(name: &str, k: usize) -> Column {
-    let slot = |c| Slot { name: format!("{name}[{c}]"), column: name.to_owned(), attribute: Attribute::Numeric };
+    let slot = |c| Slot {
+        name: format!("{name}[{c}]"),
+        column: name.to_owned(),
+        attribute: Attribute::Numeric,
+    };
     Column::vector(name, (0..k).map(slot).collect())
 }
 
 impl PcaModel {
-    pub(super) fn new(params: &PcaParams, input: FeatureInput, loadings: Array2<f64>, mean: Vec<f64>, variances: Vec<f64>, total: f64) -> Self {
-        let saved = Saved { params: to_state(params), input, output: params.output.clone(), center: params.center, total_variance: total };
-        Self { projection: Arc::new(Projection { loadings, mean, center: saved.center }), saved, variances }
+    pub(super) fn new(
+        params: &PcaParams,
+        input: FeatureInput,
+        loadings: Array2<f64>,
+        mean: Vec<f64>,
+        variances: Vec<f64>,
+        total: f64,
+    ) -> Self {
+        let saved = Saved {
+            params: to_state(params),
+            input,
+            output: params.output.clone(),
+            center: params.center,
+            total_variance: total,
+        };
+        Self {
+            projection: Arc::new(Projection {
+                loadings,
+                mean,
+                center: saved.center,
+            }),
+            saved,
+            variances,
+        }
     }
 
     /// Directions `(d, k)`, one a column, each of length 1.
@@ -85,7 +112,10 @@ impl PcaModel {
     #[must_use]
     pub fn explained_variance_ratio(&self) -> Vec<f64> {
         let total = self.saved.total_variance;
-        self.variances.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect()
+        self.variances
+            .iter()
+            .map(|v| if total > 0.0 { v / total } else { 0.0 })
+            .collect()
     }
 
     fn k(&self) -> usize {
@@ -120,8 +150,13 @@ impl Transformer for PcaModel {
     fn transform(&self, batch: Batch) -> Result<Batch, DataError> {
         let (n, k) = (batch.num_rows(), self.k());
         let mut scores = vec![0.0; n * k];
-        self.saved.input.for_each_row(&batch, |i, x| self.projection.project(x, &mut scores[i * k..(i + 1) * k]))?;
-        batch.with_column(output_column(&self.saved.output, k), dense_vectors(scores, k, Element::F64, false, n)?)
+        self.saved.input.for_each_row(&batch, |i, x| {
+            self.projection.project(x, &mut scores[i * k..(i + 1) * k])
+        })?;
+        batch.with_column(
+            output_column(&self.saved.output, k),
+            dense_vectors(scores, k, Element::F64, false, n)?,
+        )
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
@@ -154,10 +189,21 @@ impl Load for PcaModel {
         let loadings = arrays.matrix(Pca::NAME, "loadings", None)?;
         let (rows, k) = loadings.dim();
         if rows != d || k == 0 || k > d {
-            return Err(ModelError::stage(Pca::NAME, format!("loadings of shape ({rows}, {k}) for {d} slots")));
+            return Err(ModelError::stage(
+                Pca::NAME,
+                format!("loadings of shape ({rows}, {k}) for {d} slots"),
+            ));
         }
         let mean = arrays.vector(Pca::NAME, "mean", d)?.to_vec();
         let variances = arrays.vector(Pca::NAME, "explained_variance", k)?.to_vec();
-        Ok(Self { projection: Arc::new(Projection { loadings, mean, center: saved.center }), saved, variances })
+        Ok(Self {
+            projection: Arc::new(Projection {
+                loadings,
+                mean,
+                center: saved.center,
+            }),
+            saved,
+            variances,
+        })
     }
 }

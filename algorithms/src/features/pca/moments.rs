@@ -28,8 +28,12 @@ impl Round for MomentRound {
         let rows = block.n_rows() as f64;
         let mean = x.sum_axis(Axis(0)) / rows;
         // About the block's own mean: products of raw values would cancel for columns far from 0.
-        let centred = x.as_ref() - &mean;
-        Ok(Moments { rows, products: centred.t().dot(&centred), mean })
+        let centred = &x - &mean;
+        Ok(Moments {
+            rows,
+            products: centred.t().dot(&centred),
+            mean,
+        })
     }
 }
 

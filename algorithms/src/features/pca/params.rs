@@ -23,7 +23,12 @@ pub struct PcaParams {
 
 impl Default for PcaParams {
     fn default() -> Self {
-        Self { k: 2, input: "features".to_owned(), output: "pca_features".to_owned(), center: true }
+        Self {
+            k: 2,
+            input: "features".to_owned(),
+            output: "pca_features".to_owned(),
+            center: true,
+        }
     }
 }
 
@@ -35,8 +40,18 @@ impl PcaParams {
     pub(super) fn check(&self) -> Result<(), ParamErrors> {
         let mut check = ParamCheck::new();
         check.require("k", self.k, "at least 1", self.k >= 1);
-        check.require("input", "an empty name", "a column name", !self.input.is_empty());
-        check.require("output", "an empty name", "a column name", !self.output.is_empty());
+        check.require(
+            "input",
+            "an empty name",
+            "a column name",
+            !self.input.is_empty(),
+        );
+        check.require(
+            "output",
+            "an empty name",
+            "a column name",
+            !self.output.is_empty(),
+        );
         check.finish()
     }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use emberline_pipeline::datasets::{Attribute, Column, ColumnType, SchemaError, SchemaErrors, Slot};
+use emberline_pipeline::datasets::{
+    Attribute, Column, ColumnType, SchemaError, SchemaErrors, Slot,
+};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::{Arrays, ModelError};
 use serde::{Deserialize, Serialize};
@@ -32,8 +34,15 @@ pub struct Polynomials {
 
 impl Polynomials {
     fn of(degree: u32, widths: Vec<usize>) -> Result<Self, String> {
-        let terms = widths.iter().map(|d| terms(*d, degree)).collect::<Result<_, _>>()?;
-        Ok(Self { degree, widths, terms })
+        let terms = widths
+            .iter()
+            .map(|d| terms(*d, degree))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            degree,
+            widths,
+            terms,
+        })
     }
 }
 
@@ -52,7 +61,9 @@ fn size(d: usize, degree: u32) -> Option<usize> {
 
 fn terms(d: usize, degree: u32) -> Result<Vec<Term>, String> {
     let Some(n) = size(d, degree) else {
-        return Err(format!("{d} slots at degree {degree} have more than {MOST} terms; lower `degree`, or take fewer slots"));
+        return Err(format!(
+            "{d} slots at degree {degree} have more than {MOST} terms; lower `degree`, or take fewer slots"
+        ));
     };
     let mut out: Vec<Term> = Vec::with_capacity(n);
     // The terms (`None`: the constant) of the slots before the current one with their degrees, in order.
@@ -63,7 +74,10 @@ fn terms(d: usize, degree: u32) -> Result<Vec<Term>, String> {
             let mut next = Vec::new();
             for (earlier, sum) in last.iter().filter(|(_, sum)| *sum < degree) {
                 next.push((Some(out.len()), sum + 1));
-                out.push(Term { earlier: *earlier, slot });
+                out.push(Term {
+                    earlier: *earlier,
+                    slot,
+                });
             }
             group.extend_from_slice(&next);
             last = next;
@@ -76,18 +90,30 @@ impl VectorRule for Polynomials {
     type Params = PolynomialExpansionParams;
 
     fn from_params(params: &PolynomialExpansionParams) -> Self {
-        Self { degree: params.degree, widths: Vec::new(), terms: Vec::new() }
+        Self {
+            degree: params.degree,
+            widths: Vec::new(),
+            terms: Vec::new(),
+        }
     }
 }
 
 /// The slots of a column as factors: a number is one, and a vector may come without names.
 fn factors(input: &Column) -> Vec<Slot> {
     match &input.ty {
-        ColumnType::Vector { width: Some(w), .. } if input.slots.len() == *w => input.slots.to_vec(),
+        ColumnType::Vector { width: Some(w), .. } if input.slots.len() == *w => {
+            input.slots.to_vec()
+        }
         ColumnType::Vector { width, .. } => (0..width.unwrap_or(0))
-            .map(|j| Slot { name: format!("{}[{j}]", input.name), ..Slot::numeric(&input.name) })
+            .map(|j| Slot {
+                name: format!("{}[{j}]", input.name),
+                ..Slot::numeric(&input.name)
+            })
             .collect(),
-        _ => vec![Slot { name: input.name.clone(), ..Slot::numeric(input.origin()) }],
+        _ => vec![Slot {
+            name: input.name.clone(),
+            ..Slot::numeric(input.origin())
+        }],
     }
 }
 
@@ -110,7 +136,10 @@ fn slots(terms: &[Term], factors: &[Slot]) -> Vec<Slot> {
             1 => factors[*slot].name.clone(),
             _ => format!("{}^{power}", factors[*slot].name),
         });
-        let mut columns: Vec<&str> = own.iter().map(|(slot, _)| factors[*slot].column.as_str()).collect();
+        let mut columns: Vec<&str> = own
+            .iter()
+            .map(|(slot, _)| factors[*slot].column.as_str())
+            .collect();
         columns.dedup();
         Slot {
             name: names.collect::<Vec<_>>().join("*"),
@@ -149,7 +178,9 @@ impl VectorMap for Polynomials {
             return Ok(Column::vector_of_unknown_width(""));
         };
         let mut column = Column::vector("", slots(terms, &factors(input)));
-        if let (ColumnType::Vector { element, .. }, ColumnType::Vector { element: own, .. }) = (&mut column.ty, &input.ty) {
+        if let (ColumnType::Vector { element, .. }, ColumnType::Vector { element: own, .. }) =
+            (&mut column.ty, &input.ty)
+        {
             *element = *own;
         }
         column.nullable = input.nullable;
@@ -164,14 +195,20 @@ impl VectorMap for Polynomials {
     }
 
     fn save(&self, _: &mut Arrays) -> Value {
-        to_state(&Saved { degree: self.degree, widths: self.widths.clone() })
+        to_state(&Saved {
+            degree: self.degree,
+            widths: self.widths.clone(),
+        })
     }
 
     fn load(value: &Value, _: &Arrays, columns: usize) -> Result<Self, ModelError> {
         let Saved { degree, widths } = state(Self::STAGE, value)?;
         let invalid = |message: String| ModelError::stage(Self::STAGE, message);
         if !(1..=64).contains(&degree) || (!widths.is_empty() && widths.len() != columns) {
-            return Err(invalid(format!("degree {degree}, {} widths for {columns} columns", widths.len())));
+            return Err(invalid(format!(
+                "degree {degree}, {} widths for {columns} columns",
+                widths.len()
+            )));
         }
         Self::of(degree, widths).map_err(invalid)
     }

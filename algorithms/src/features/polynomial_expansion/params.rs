@@ -45,7 +45,17 @@ impl ColumnParams for PolynomialExpansionParams {
     const SUMMARY: &'static str = "adds powers and products of the slots of a vector";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        check.require("degree", self.degree, "from 1 to 64", (1..=64).contains(&self.degree));
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        check.require(
+            "degree",
+            self.degree,
+            "from 1 to 64",
+            (1..=64).contains(&self.degree),
+        );
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }

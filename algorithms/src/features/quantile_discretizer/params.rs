@@ -52,14 +52,25 @@ impl ParamSet for QuantileDiscretizerParams {
 
 impl ColumnParams for QuantileDiscretizerParams {
     const NAME: &'static str = "quantile_discretizer";
-    const SUMMARY: &'static str = "numbers the bucket each value falls into, with buckets of about equal size";
+    const SUMMARY: &'static str =
+        "numbers the bucket each value falls into, with buckets of about equal size";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        check.require("num_buckets", self.num_buckets, "at least 2", self.num_buckets >= 2);
+        check.require(
+            "num_buckets",
+            self.num_buckets,
+            "at least 2",
+            self.num_buckets >= 2,
+        );
         for n in &self.num_buckets_array {
             check.require("num_buckets_array", n, "at least 2", *n >= 2);
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }
 
@@ -74,27 +85,45 @@ impl Learn for QuantileDiscretizerParams {
         Ok(bucketed(Vec::new()))
     }
 
-    fn learn(&self, data: &Dataset, pairs: &[Pair], run: &Run) -> Result<Fitted<QuantileDiscretizerModel>> {
+    fn learn(
+        &self,
+        data: &Dataset,
+        pairs: &[Pair],
+        run: &Run,
+    ) -> Result<Fitted<QuantileDiscretizerModel>> {
         let given = &self.num_buckets_array;
         if !given.is_empty() && given.len() != pairs.len() {
-            let message = format!("`num_buckets_array` has {} numbers for {} columns", given.len(), pairs.len());
+            let message = format!(
+                "`num_buckets_array` has {} numbers for {} columns",
+                given.len(),
+                pairs.len()
+            );
             return Err(Error::Schema(SchemaError::Rule(message).into()));
         }
         let columns: Vec<String> = pairs.iter().map(|p| p.input.clone()).collect();
-        let mut report = FitReport { rounds: 1, ..FitReport::default() };
+        let mut report = FitReport {
+            rounds: 1,
+            ..FitReport::default()
+        };
         let mut splits = Vec::with_capacity(pairs.len());
         report.rows = sorted_values(data, &columns, None, columns.len(), run, |j, values| {
             let n = given.get(j).copied().unwrap_or(self.num_buckets);
             let mut own = vec![f64::NEG_INFINITY];
             for i in 1..n {
                 // Adding 0 makes -0 and 0 one split.
-                let split = quantile_lower(values, i as f64 / n as f64).ok_or_else(|| no_values(&columns[j]))? + 0.0;
+                let split = quantile_lower(values, i as f64 / n as f64)
+                    .ok_or_else(|| no_values(&columns[j]))?
+                    + 0.0;
                 if own.last() != Some(&split) {
                     own.push(split);
                 }
             }
             if own.len() < n {
-                let message = format!("column `{}`: many rows share a value, {} of {n} buckets are left", columns[j], own.len());
+                let message = format!(
+                    "column `{}`: many rows share a value, {} of {n} buckets are left",
+                    columns[j],
+                    own.len()
+                );
                 report.warnings.push(message);
             }
             own.push(f64::INFINITY);
@@ -102,6 +131,9 @@ impl Learn for QuantileDiscretizerParams {
             Ok(())
         })?;
         let map = Buckets::new(splits, self.handle_invalid);
-        Ok(Fitted { model: ColumnMapper::fitted(pairs, self, map), report })
+        Ok(Fitted {
+            model: ColumnMapper::fitted(pairs, self, map),
+            report,
+        })
     }
 }

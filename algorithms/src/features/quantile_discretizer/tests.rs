@@ -1,10 +1,14 @@
 use super::*;
 use crate::adapters::HandleInvalid;
-use crate::testing::stages::{check_stage, failure, fit_stage, numbers_of, table};
 use crate::testing::floats;
+use crate::testing::stages::{check_stage, failure, fit_stage, numbers_of, table};
 
 fn params(num_buckets: usize) -> QuantileDiscretizerParams {
-    QuantileDiscretizerParams { input: Some("x".into()), num_buckets, ..QuantileDiscretizerParams::default() }
+    QuantileDiscretizerParams {
+        input: Some("x".into()),
+        num_buckets,
+        ..QuantileDiscretizerParams::default()
+    }
 }
 
 fn data(values: &[Option<f64>]) -> emberline_pipeline::datasets::Dataset {
@@ -16,7 +20,9 @@ fn buckets_hold_about_as_many_rows_each() {
     let values: Vec<Option<f64>> = (0..12).rev().map(|i| Some(f64::from(i * i))).collect();
     let out = check_stage(params(4), &data(&values));
     let mut counts = [0; 4];
-    numbers_of(&out, "x_bucket").iter().for_each(|b| counts[b.unwrap() as usize] += 1);
+    numbers_of(&out, "x_bucket")
+        .iter()
+        .for_each(|b| counts[b.unwrap() as usize] += 1);
     // A split belongs to the bucket above it, so the first is one short and the last one over.
     assert_eq!(counts, [2, 3, 3, 4]);
 }
@@ -25,24 +31,55 @@ fn buckets_hold_about_as_many_rows_each() {
 fn quantiles_that_coincide_are_merged_with_a_warning() {
     let values: Vec<Option<f64>> = [1.0, 1.0, 1.0, 1.0, 2.0, 3.0].map(Some).to_vec();
     let (_, report) = fit_stage(params(4), &data(&values)).unwrap();
-    assert_eq!(report.report.unwrap().warnings, ["column `x`: many rows share a value, 3 of 4 buckets are left"]);
+    assert_eq!(
+        report.report.unwrap().warnings,
+        ["column `x`: many rows share a value, 3 of 4 buckets are left"]
+    );
     let out = check_stage(params(4), &data(&values));
-    assert_eq!(numbers_of(&out, "x_bucket"), [1.0, 1.0, 1.0, 1.0, 2.0, 2.0].map(Some));
+    assert_eq!(
+        numbers_of(&out, "x_bucket"),
+        [1.0, 1.0, 1.0, 1.0, 2.0, 2.0].map(Some)
+    );
 }
 
 #[test]
 fn missing_values_are_passed_over_in_training_and_treated_as_asked_after() {
     let values = [Some(1.0), None, Some(2.0), Some(3.0), Some(4.0)];
-    let keep = QuantileDiscretizerParams { handle_invalid: HandleInvalid::Keep, ..params(2) };
+    let keep = QuantileDiscretizerParams {
+        handle_invalid: HandleInvalid::Keep,
+        ..params(2)
+    };
     let out = check_stage(keep, &data(&values));
-    assert_eq!(numbers_of(&out, "x_bucket"), [0.0, 2.0, 1.0, 1.0, 1.0].map(Some));
-    assert!(failure(params(2), &data(&values)).0.contains("column `x`, row 1: the value is missing"));
+    assert_eq!(
+        numbers_of(&out, "x_bucket"),
+        [0.0, 2.0, 1.0, 1.0, 1.0].map(Some)
+    );
+    assert!(
+        failure(params(2), &data(&values))
+            .0
+            .contains("column `x`, row 1: the value is missing")
+    );
 }
 
 #[test]
 fn what_cannot_be_cut_is_refused() {
-    assert!(failure(params(1), &data(&[Some(1.0)])).0.contains("num_buckets` must be at least 2, got 1"));
-    assert!(failure(params(2), &data(&[None])).0.contains("column `x` holds no value at all"));
-    let two = QuantileDiscretizerParams { num_buckets_array: vec![2, 3], ..params(2) };
-    assert!(failure(two, &data(&[Some(1.0)])).0.contains("`num_buckets_array` has 2 numbers for 1 columns"));
+    assert!(
+        failure(params(1), &data(&[Some(1.0)]))
+            .0
+            .contains("num_buckets` must be at least 2, got 1")
+    );
+    assert!(
+        failure(params(2), &data(&[None]))
+            .0
+            .contains("column `x` holds no value at all")
+    );
+    let two = QuantileDiscretizerParams {
+        num_buckets_array: vec![2, 3],
+        ..params(2)
+    };
+    assert!(
+        failure(two, &data(&[Some(1.0)]))
+            .0
+            .contains("`num_buckets_array` has 2 numbers for 1 columns")
+    );
 }

@@ -53,27 +53,54 @@ impl ParamSet for RobustScalerParams {
 
 impl ColumnParams for RobustScalerParams {
     const NAME: &'static str = "robust_scaler";
-    const SUMMARY: &'static str = "divides each feature by a quantile range, after taking its median away if asked";
+    const SUMMARY: &'static str =
+        "divides each feature by a quantile range, after taking its median away if asked";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        check.require("lower", self.lower, "from 0 and below `upper`", self.lower >= 0.0 && self.lower < self.upper);
-        check.require("upper", self.upper, "above `lower` and at most 1", self.upper <= 1.0 && self.lower < self.upper);
+        check.require(
+            "lower",
+            self.lower,
+            "from 0 and below `upper`",
+            self.lower >= 0.0 && self.lower < self.upper,
+        );
+        check.require(
+            "upper",
+            self.upper,
+            "above `lower` and at most 1",
+            self.upper <= 1.0 && self.lower < self.upper,
+        );
         if !self.with_centering && !self.with_scaling {
-            check.reject("with_scaling", "must be true where `with_centering` is false, else nothing is scaled");
+            check.reject(
+                "with_scaling",
+                "must be true where `with_centering` is false, else nothing is scaled",
+            );
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }
 
 impl ScalerParams for RobustScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
+    fn slots(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        run: &Run,
+    ) -> Result<(Vec<SlotScale>, u64)> {
         let names = slot_names(data, columns);
         let mut slots = Vec::with_capacity(names.len());
         let rows = sorted_values(data, columns, None, names.len(), run, |j, values| {
             let at = |p| quantile_linear(values, p).ok_or_else(|| no_values(&names[j]));
             let distance = at(self.upper)? - at(self.lower)?;
             let scaled = self.with_scaling && distance > 0.0 && distance.is_finite();
-            slots.push((if self.with_centering { at(0.5)? } else { 0.0 }, Some(if scaled { distance } else { 1.0 })));
+            slots.push((
+                if self.with_centering { at(0.5)? } else { 0.0 },
+                Some(if scaled { distance } else { 1.0 }),
+            ));
             Ok(())
         })?;
         Ok((slots, rows))

@@ -47,21 +47,40 @@ impl ParamSet for StandardScalerParams {
 
 impl ColumnParams for StandardScalerParams {
     const NAME: &'static str = "standard_scaler";
-    const SUMMARY: &'static str = "divides each feature by its standard deviation, after taking its mean away if asked";
+    const SUMMARY: &'static str =
+        "divides each feature by its standard deviation, after taking its mean away if asked";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
         if !self.with_mean && !self.with_std {
-            check.reject("with_std", "must be true where `with_mean` is false, else nothing is scaled");
+            check.reject(
+                "with_std",
+                "must be true where `with_mean` is false, else nothing is scaled",
+            );
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }
 
 impl ScalerParams for StandardScalerParams {
-    fn slots(&self, data: &Dataset, columns: &[String], run: &Run) -> Result<(Vec<SlotScale>, u64)> {
+    fn slots(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        run: &Run,
+    ) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
         let scale = |sd: f64| if self.with_std && sd > 0.0 { sd } else { 1.0 };
-        let slots = found.slots.iter().map(|m| (if self.with_mean { m.mean() } else { 0.0 }, Some(scale(m.sd()))));
+        let slots = found.slots.iter().map(|m| {
+            (
+                if self.with_mean { m.mean() } else { 0.0 },
+                Some(scale(m.sd())),
+            )
+        });
         Ok((slots.collect(), found.rows))
     }
 }

@@ -5,15 +5,25 @@ use ndarray::array;
 
 use super::*;
 use crate::stats::moments;
-use crate::testing::stages::{check_model, check_stage, failure, fit_stage, in_chunks, integers, numbers_of, table, vectors_of};
+use crate::testing::stages::{
+    check_model, check_stage, failure, fit_stage, in_chunks, integers, numbers_of, table,
+    vectors_of,
+};
 use crate::testing::{floats, vectors};
 
 fn centred() -> StandardScalerParams {
-    StandardScalerParams { with_mean: true, ..StandardScalerParams::default() }
+    StandardScalerParams {
+        with_mean: true,
+        ..StandardScalerParams::default()
+    }
 }
 
 fn points() -> Dataset {
-    table(vec![vectors(&array![[1.0, 7.0, -2.0], [3.0, 7.0, f64::NAN], [5.0, 7.0, 2.0]])])
+    table(vec![vectors(&array![
+        [1.0, 7.0, -2.0],
+        [3.0, 7.0, f64::NAN],
+        [5.0, 7.0, 2.0]
+    ])])
 }
 
 #[test]
@@ -32,7 +42,10 @@ fn by_default_features_are_divided_by_their_sample_deviation_in_place() {
 fn with_mean_the_mean_becomes_zero_and_without_std_the_unit_stays() {
     let rows = vectors_of(&check_stage(centred(), &points()), "features");
     assert_eq!(rows[0][..2], [-1.0, 0.0]);
-    let only_mean = StandardScalerParams { with_std: false, ..centred() };
+    let only_mean = StandardScalerParams {
+        with_std: false,
+        ..centred()
+    };
     let rows = vectors_of(&check_stage(only_mean, &points()), "features");
     assert_eq!(rows[2], [2.0, 0.0, 2.0]);
 }
@@ -44,9 +57,15 @@ fn numeric_columns_are_scaled_too_and_the_label_is_left_alone_by_a_glob() {
         integers("n", &[Some(0), Some(2), Some(4)]),
         floats("y", &[Some(9.0), Some(9.5), Some(9.0)]),
     ])
-    .with_roles(Roles { label: Some("y".into()), ..Roles::default() })
+    .with_roles(Roles {
+        label: Some("y".into()),
+        ..Roles::default()
+    })
     .unwrap();
-    let params = StandardScalerParams { inputs: vec!["*".into()], ..centred() };
+    let params = StandardScalerParams {
+        inputs: vec!["*".into()],
+        ..centred()
+    };
     let out = check_stage(params, &data);
     let half = 1.0 / 2f64.sqrt();
     assert_eq!(numbers_of(&out, "a"), [Some(-half), None, Some(half)]);
@@ -63,7 +82,12 @@ fn certified_means_and_deviations_of_nist_are_met_alike_for_every_partition_coun
         std::iter::once(Some(base + 0.2)).chain(pairs).collect()
     };
     let cases = [
-        (vec![Some(10_000_001.0), Some(10_000_003.0), Some(10_000_002.0)], 10_000_002.0, 1.0, 1e-15),
+        (
+            vec![Some(10_000_001.0), Some(10_000_003.0), Some(10_000_002.0)],
+            10_000_002.0,
+            1.0,
+            1e-15,
+        ),
         (alternating(1.0), 1.2, 0.1, 1e-12),
         (alternating(1_000_000.0), 1_000_000.2, 0.1, 1e-8),
         (alternating(10_000_000.0), 10_000_000.2, 0.1, 1e-7),
@@ -71,41 +95,83 @@ fn certified_means_and_deviations_of_nist_are_met_alike_for_every_partition_coun
     for (values, mean, sd, tolerance) in cases {
         // Chunks of 16 rows, so that 64 partitions each hold some.
         let data = in_chunks(&table(vec![floats("x", &values)]), 16);
-        let found = |n| moments(&data.clone().repartition(n), &["x".to_owned()], None, &Run::local(0, 2)).unwrap();
+        let found = |n| {
+            moments(
+                &data.clone().repartition(n),
+                &["x".to_owned()],
+                None,
+                &Run::local(0, 2),
+            )
+            .unwrap()
+        };
         let one = found(1);
         assert_relative_eq!(one.slots[0].mean(), mean, max_relative = 1e-14);
         assert_relative_eq!(one.slots[0].sd(), sd, max_relative = tolerance);
         for n in [2, 7, 64] {
             assert_eq!(one, found(n), "{n} partitions");
         }
-        let params = StandardScalerParams { input: Some("x".into()), ..centred() };
+        let params = StandardScalerParams {
+            input: Some("x".into()),
+            ..centred()
+        };
         let (model, _) = fit_stage(params, &data).unwrap();
         let mut arrays = emberline_pipeline::Arrays::new();
         let _ = model.save_stages(&mut arrays);
-        assert_eq!(arrays.scope("0").f64("standard_scaler", "shift").unwrap(), [one.slots[0].mean()]);
-        assert_eq!(arrays.scope("0").f64("standard_scaler", "divisor").unwrap(), [one.slots[0].sd()]);
+        assert_eq!(
+            arrays.scope("0").f64("standard_scaler", "shift").unwrap(),
+            [one.slots[0].mean()]
+        );
+        assert_eq!(
+            arrays.scope("0").f64("standard_scaler", "divisor").unwrap(),
+            [one.slots[0].sd()]
+        );
     }
 }
 
 #[test]
 fn what_cannot_be_scaled_is_refused_by_name() {
-    let scale = |x: ndarray::Array2<f64>| failure(StandardScalerParams::default(), &table(vec![vectors(&x)]));
+    let scale = |x: ndarray::Array2<f64>| {
+        failure(StandardScalerParams::default(), &table(vec![vectors(&x)]))
+    };
     let (message, code) = scale(array![[1.0, f64::NAN], [2.0, f64::NAN]]);
-    assert!(message.contains("column `features[x1]` holds no value at all"), "{message}");
+    assert!(
+        message.contains("column `features[x1]` holds no value at all"),
+        "{message}"
+    );
     assert_eq!(code, 3);
     let (message, _) = scale(array![[1.0, 2.0], [2.0, f64::INFINITY]]);
-    assert!(message.contains("column `features[x1]`, row 1: inf is not finite"), "{message}");
-    let nothing = StandardScalerParams { with_std: false, ..StandardScalerParams::default() };
-    assert!(failure(nothing, &points()).0.contains(".with_std` must be true"));
-    assert!(failure(StandardScalerParams::default(), &table(vec![])).0.contains("no column `features`"));
+    assert!(
+        message.contains("column `features[x1]`, row 1: inf is not finite"),
+        "{message}"
+    );
+    let nothing = StandardScalerParams {
+        with_std: false,
+        ..StandardScalerParams::default()
+    };
+    assert!(
+        failure(nothing, &points())
+            .0
+            .contains(".with_std` must be true")
+    );
+    assert!(
+        failure(StandardScalerParams::default(), &table(vec![]))
+            .0
+            .contains("no column `features`")
+    );
 }
 
 #[test]
 fn later_rows_are_scaled_by_the_numbers_of_training_and_need_the_same_width() {
     let (model, _) = fit_stage(StandardScalerParams::default(), &points()).unwrap();
     let later = table(vec![vectors(&array![[8.0, 8.0, 8.0]])]);
-    assert_eq!(vectors_of(&check_model(&model, &later), "features")[0][..2], [4.0, 8.0]);
+    assert_eq!(
+        vectors_of(&check_model(&model, &later), "features")[0][..2],
+        [4.0, 8.0]
+    );
     let narrow = table(vec![vectors(&array![[8.0]])]);
     let error = model.transform_dataset(&narrow).unwrap_err().to_string();
-    assert!(error.contains("column `features` is vector[1] of f64, 3 slots as in training"), "{error}");
+    assert!(
+        error.contains("column `features` is vector[1] of f64, 3 slots as in training"),
+        "{error}"
+    );
 }

@@ -39,7 +39,9 @@ impl Table {
                 ColumnType::Text => texts.insert(name.clone(), i).is_some(),
                 ColumnType::Boolean => numbers.insert(i64::from(name == "true"), i).is_some(),
                 ColumnType::Integer => {
-                    let value = name.parse().map_err(|_| format!("category `{name}` is no integer"))?;
+                    let value = name
+                        .parse()
+                        .map_err(|_| format!("category `{name}` is no integer"))?;
                     numbers.insert(value, i).is_some()
                 }
                 _ => return Err(format!("{ty} cannot be indexed")),
@@ -48,7 +50,12 @@ impl Table {
                 return Err(format!("category `{name}` occurs twice"));
             }
         }
-        Ok(Self { ty, categories: categories.into(), texts, numbers })
+        Ok(Self {
+            ty,
+            categories: categories.into(),
+            texts,
+            numbers,
+        })
     }
 
     fn find(&self, value: Datum<'_>) -> Option<usize> {
@@ -65,9 +72,18 @@ impl Indexing {
     ///
     /// # Errors
     /// A category that occurs twice or is no value of its type.
-    pub fn new(columns: Vec<(ColumnType, Vec<String>)>, handle_invalid: HandleInvalid) -> Result<Self, String> {
-        let tables = columns.into_iter().map(|(ty, c)| Table::new(ty, c)).collect::<Result<_, _>>()?;
-        Ok(Self { handle_invalid, tables })
+    pub fn new(
+        columns: Vec<(ColumnType, Vec<String>)>,
+        handle_invalid: HandleInvalid,
+    ) -> Result<Self, String> {
+        let tables = columns
+            .into_iter()
+            .map(|(ty, c)| Table::new(ty, c))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            handle_invalid,
+            tables,
+        })
     }
 
     /// The categories of input column `k` in the order of their numbers, without the shared one for unknown values.
@@ -80,7 +96,12 @@ impl Indexing {
 pub(super) fn choice() -> Choice {
     Choice {
         expected: "text, boolean or integer; bin numbers with a `bucketizer` first",
-        by_name: |c| matches!(c.ty, ColumnType::Text | ColumnType::Boolean | ColumnType::Integer),
+        by_name: |c| {
+            matches!(
+                c.ty,
+                ColumnType::Text | ColumnType::Boolean | ColumnType::Integer
+            )
+        },
         by_glob: |c| c.ty == ColumnType::Text,
         output: |name| format!("{name}_index"),
     }
@@ -88,7 +109,9 @@ pub(super) fn choice() -> Choice {
 
 /// The indexed column, with its categories as far as they are known.
 pub(super) fn indexed(categories: Vec<String>) -> Column {
-    let attribute = Attribute::Nominal { categories: categories.into() };
+    let attribute = Attribute::Nominal {
+        categories: categories.into(),
+    };
     Column::new("", ColumnType::Integer, false).with_attribute(attribute)
 }
 
@@ -102,13 +125,19 @@ impl ScalarMap for Indexing {
     fn column(&self, at: At, input: &Column) -> Result<Column, SchemaError> {
         match self.tables.get(at.column) {
             Some(table) if table.ty == input.ty => {
-                let unknown = (self.handle_invalid == HandleInvalid::Keep).then(|| UNKNOWN.to_owned());
-                Ok(indexed(table.categories.iter().cloned().chain(unknown).collect()))
+                let unknown =
+                    (self.handle_invalid == HandleInvalid::Keep).then(|| UNKNOWN.to_owned());
+                Ok(indexed(
+                    table.categories.iter().cloned().chain(unknown).collect(),
+                ))
             }
             table => Err(SchemaError::Type {
                 column: input.name.clone(),
                 found: input.ty.to_string(),
-                expected: format!("{}, as in training,", table.map_or(&ColumnType::Text, |t| &t.ty)),
+                expected: format!(
+                    "{}, as in training,",
+                    table.map_or(&ColumnType::Text, |t| &t.ty)
+                ),
             }),
         }
     }
@@ -132,17 +161,28 @@ impl ScalarMap for Indexing {
     }
 
     fn save(&self, _: &mut Arrays) -> Value {
-        let columns = self.tables.iter().map(|t| (t.ty.clone(), t.categories.to_vec())).collect();
-        to_state(&Saved { handle_invalid: self.handle_invalid, columns })
+        let columns = self
+            .tables
+            .iter()
+            .map(|t| (t.ty.clone(), t.categories.to_vec()))
+            .collect();
+        to_state(&Saved {
+            handle_invalid: self.handle_invalid,
+            columns,
+        })
     }
 
     fn load(value: &Value, _: &Arrays, columns: usize) -> Result<Self, ModelError> {
         let saved: Saved = state(Self::STAGE, value)?;
         if saved.columns.len() != columns {
-            let message = format!("{} lists of categories for {columns} columns", saved.columns.len());
+            let message = format!(
+                "{} lists of categories for {columns} columns",
+                saved.columns.len()
+            );
             return Err(ModelError::stage(Self::STAGE, message));
         }
-        Self::new(saved.columns, saved.handle_invalid).map_err(|e| ModelError::stage(Self::STAGE, e))
+        Self::new(saved.columns, saved.handle_invalid)
+            .map_err(|e| ModelError::stage(Self::STAGE, e))
     }
 }
 

@@ -67,7 +67,17 @@ impl ColumnParams for StringIndexerParams {
     const SUMMARY: &'static str = "numbers the categories of text, boolean or integer columns";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        check.require("max_categories", self.max_categories, "at least 1", self.max_categories >= 1);
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &[])
+        check.require(
+            "max_categories",
+            self.max_categories,
+            "at least 1",
+            self.max_categories >= 1,
+        );
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &[],
+        )
     }
 }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray};
+use emberline_pipeline::datasets::arrow::array::{Array, BooleanArray};
 use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{
-    Attribute, Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors, Slot,
+    Attribute, Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
+    Slot,
 };
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::extend;
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
-use emberline_pipeline::{AnyStage, Arrays, Component, Kind, Load, ModelError, ParamErrors, Registry, Stage, Transformer};
+use emberline_pipeline::{
+    AnyStage, Arrays, Component, Kind, Load, ModelError, ParamErrors, Registry, Stage, Transformer,
+};
 use serde_json::Value;
 
 use super::params::VectorAssemblerParams;
@@ -51,20 +54,31 @@ impl VectorAssembler {
     fn inputs(&self, schema: &Schema) -> Result<Vec<String>, SchemaErrors> {
         let usable = |ty: &ColumnType| ty.is_numeric() || ty.is_vector();
         let chosen = select(&self.params.inputs, schema, usable, "a number or a vector")?;
-        let chosen: Vec<String> = chosen.into_iter().filter(|n| *n != self.params.output).collect();
+        let chosen: Vec<String> = chosen
+            .into_iter()
+            .filter(|n| *n != self.params.output)
+            .collect();
         self.refuse_forgotten_text(schema)?;
         Ok(chosen)
     }
 
     /// A text column that a glob covers but nothing has indexed would vanish without a word.
     fn refuse_forgotten_text(&self, schema: &Schema) -> Result<(), SchemaErrors> {
-        let globs: Vec<String> = self.params.inputs.iter().filter(|p| is_glob(p)).cloned().collect();
+        let globs: Vec<String> = self
+            .params
+            .inputs
+            .iter()
+            .filter(|p| is_glob(p))
+            .cloned()
+            .collect();
         if globs.is_empty() {
             return Ok(());
         }
         let text = select(&globs, schema, |ty| *ty == ColumnType::Text, "text").unwrap_or_default();
         let used = |name: &str| {
-            schema.columns().iter().any(|c| c.origin.as_deref() == Some(name) || c.slots.iter().any(|s| s.column == name))
+            schema.columns().iter().any(|c| {
+                c.origin.as_deref() == Some(name) || c.slots.iter().any(|s| s.column == name)
+            })
         };
         let forgotten: Vec<&String> = text.iter().filter(|name| !used(name)).collect();
         if forgotten.is_empty() {
@@ -86,10 +100,14 @@ impl VectorAssembler {
         for name in inputs {
             let column = schema.get(name)?;
             match &column.ty {
-                ColumnType::Vector { width: Some(width), .. } if column.slots.len() == *width => {
+                ColumnType::Vector {
+                    width: Some(width), ..
+                } if column.slots.len() == *width => {
                     slots.extend(column.slots.iter().cloned());
                 }
-                ColumnType::Vector { width: Some(width), .. } => slots.extend((0..*width).map(|j| Slot {
+                ColumnType::Vector {
+                    width: Some(width), ..
+                } => slots.extend((0..*width).map(|j| Slot {
                     name: format!("{name}[{j}]"),
                     column: name.clone(),
                     attribute: Attribute::Numeric,
@@ -98,7 +116,11 @@ impl VectorAssembler {
                 _ => slots.push(Slot {
                     name: name.clone(),
                     column: column.origin().to_owned(),
-                    attribute: if column.ty == ColumnType::Boolean { Attribute::Binary } else { column.attribute.clone() },
+                    attribute: if column.ty == ColumnType::Boolean {
+                        Attribute::Binary
+                    } else {
+                        column.attribute.clone()
+                    },
                 }),
             }
         }
@@ -150,13 +172,20 @@ impl Transformer for VectorAssembler {
             if batch.schema().get(name)?.ty.is_vector() {
                 let vectors = batch.vector(name)?;
                 for i in 0..n {
-                    vectors.read(i, &mut values[i * width + offset..i * width + offset + vectors.width()]);
+                    vectors.read(
+                        i,
+                        &mut values[i * width + offset..i * width + offset + vectors.width()],
+                    );
                 }
                 offset += vectors.width();
             } else {
                 let numbers = batch.numbers(name)?;
                 for i in 0..n {
-                    values[i * width + offset] = if numbers.is_valid(i) { numbers.value(i) } else { f64::NAN };
+                    values[i * width + offset] = if numbers.is_valid(i) {
+                        numbers.value(i)
+                    } else {
+                        f64::NAN
+                    };
                 }
                 offset += 1;
             }
@@ -164,7 +193,10 @@ impl Transformer for VectorAssembler {
         let (batch, values) = self.treat_invalid(batch, values, &column)?;
         let rows = batch.num_rows();
         let keep = self.params.handle_invalid == HandleInvalid::Keep;
-        batch.with_column(column, dense_vectors(values, width, self.params.element, keep, rows)?)
+        batch.with_column(
+            column,
+            dense_vectors(values, width, self.params.element, keep, rows)?,
+        )
     }
 
     fn drops_rows(&self) -> bool {
@@ -172,7 +204,10 @@ impl Transformer for VectorAssembler {
     }
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {
-        let params = VectorAssemblerParams { inputs: self.inputs(input)?, ..self.params.clone() };
+        let params = VectorAssemblerParams {
+            inputs: self.inputs(input)?,
+            ..self.params.clone()
+        };
         Ok(Some(Arc::new(Self { params })))
     }
 
@@ -224,17 +259,34 @@ impl Transformer for VectorAssembler {
 
 impl VectorAssembler {
     /// Refuses, drops or keeps rows with values that are not finite.
-    fn treat_invalid(&self, batch: Batch, values: Vec<f64>, column: &Column) -> Result<(Batch, Vec<f64>), DataError> {
+    fn treat_invalid(
+        &self,
+        batch: Batch,
+        values: Vec<f64>,
+        column: &Column,
+    ) -> Result<(Batch, Vec<f64>), DataError> {
         let width = column.slots.len();
-        let Some(first) = values.iter().position(|v| !v.is_finite()) else { return Ok((batch, values)) };
+        let Some(first) = values.iter().position(|v| !v.is_finite()) else {
+            return Ok((batch, values));
+        };
         match self.params.handle_invalid {
             HandleInvalid::Keep => Ok((batch, values)),
-            HandleInvalid::Error => {
-                Err(invalid(&column.slots[first % width].name, batch.row_ids()[first / width], values[first]))
-            }
+            HandleInvalid::Error => Err(invalid(
+                &column.slots[first % width].name,
+                batch.row_ids()[first / width],
+                values[first],
+            )),
             HandleInvalid::Skip => {
-                let keep: Vec<bool> = values.chunks_exact(width).map(|row| row.iter().all(|v| v.is_finite())).collect();
-                let kept = values.chunks_exact(width).zip(&keep).filter(|(_, k)| **k).flat_map(|(row, _)| row).copied();
+                let keep: Vec<bool> = values
+                    .chunks_exact(width)
+                    .map(|row| row.iter().all(|v| v.is_finite()))
+                    .collect();
+                let kept = values
+                    .chunks_exact(width)
+                    .zip(&keep)
+                    .filter(|(_, k)| **k)
+                    .flat_map(|(row, _)| row)
+                    .copied();
                 let kept = kept.collect();
                 Ok((batch.filter(&BooleanArray::from(keep))?, kept))
             }
@@ -244,14 +296,19 @@ impl VectorAssembler {
 
 fn invalid(column: &str, row: u64, value: f64) -> DataError {
     let column = column.to_owned();
-    if value.is_nan() { DataError::Missing { column, row } } else { DataError::NotFinite { column, row, value } }
+    if value.is_nan() {
+        DataError::Missing { column, row }
+    } else {
+        DataError::NotFinite { column, row, value }
+    }
 }
 
 impl Load for VectorAssembler {
     fn load(value: &Value, _: &Arrays, _: &Registry) -> Result<Self, ModelError> {
         let params: VectorAssemblerParams = state(Self::NAME, value)?;
-        params.check().map_err(|e| ModelError::stage(Self::NAME, e))?;
+        params
+            .check()
+            .map_err(|e| ModelError::stage(Self::NAME, e))?;
         Ok(Self { params })
     }
 }
-

@@ -40,8 +40,18 @@ impl ParamSet for VectorAssemblerParams {
 impl VectorAssemblerParams {
     pub(super) fn check(&self) -> Result<(), ParamErrors> {
         let mut check = ParamCheck::new();
-        check.require("inputs", "an empty list", "a list of at least one column", !self.inputs.is_empty());
-        check.require("output", "an empty name", "a column name", !self.output.is_empty());
+        check.require(
+            "inputs",
+            "an empty list",
+            "a list of at least one column",
+            !self.inputs.is_empty(),
+        );
+        check.require(
+            "output",
+            "an empty name",
+            "a column name",
+            !self.output.is_empty(),
+        );
         check.finish()
     }
 }

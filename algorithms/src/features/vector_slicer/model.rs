@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use emberline_pipeline::datasets::{Column, ColumnType, SchemaError, SchemaErrors, Slot};
 use emberline_pipeline::datasets::schema::nearest;
+use emberline_pipeline::datasets::{Column, ColumnType, SchemaError, SchemaErrors, Slot};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::{Arrays, ModelError};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,11 @@ impl VectorRule for Slices {
     type Params = VectorSlicerParams;
 
     fn from_params(params: &VectorSlicerParams) -> Self {
-        Self { indices: params.indices.clone(), names: params.names.clone(), columns: Vec::new() }
+        Self {
+            indices: params.indices.clone(),
+            names: params.names.clone(),
+            columns: Vec::new(),
+        }
     }
 }
 
@@ -38,16 +42,27 @@ impl Slices {
             let position = input.slots.iter().position(|s| s.name == *name);
             found.push(position.ok_or_else(|| {
                 let near = nearest(name, input.slots.iter().map(|s| s.name.as_str()));
-                let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-                SchemaError::Rule(format!("column `{}` has no slot `{name}`{hint}", input.name))
+                let hint = near
+                    .map(|n| format!("; did you mean `{n}`?"))
+                    .unwrap_or_default();
+                SchemaError::Rule(format!(
+                    "column `{}` has no slot `{name}`{hint}",
+                    input.name
+                ))
             })?);
         }
         let wide = width(input).unwrap_or(0);
         if let Some(j) = found.iter().find(|j| **j >= wide) {
-            return Err(SchemaError::Rule(format!("column `{}` has {wide} slots, there is no slot {j}", input.name)));
+            return Err(SchemaError::Rule(format!(
+                "column `{}` has {wide} slots, there is no slot {j}",
+                input.name
+            )));
         }
         if let Some(j) = (0..found.len()).find(|i| found[..*i].contains(&found[*i])) {
-            return Err(SchemaError::Rule(format!("slot {} of column `{}` is chosen twice", found[j], input.name)));
+            return Err(SchemaError::Rule(format!(
+                "slot {} of column `{}` is chosen twice",
+                found[j], input.name
+            )));
         }
         Ok(found)
     }
@@ -69,9 +84,15 @@ impl VectorMap for Slices {
         if self.columns.len() == inputs.len() || inputs.iter().any(|c| width(c).is_none()) {
             return Ok(Cow::Borrowed(self));
         }
-        let (columns, errors): (Vec<_>, Vec<_>) = inputs.iter().map(|c| self.positions(c)).partition(Result::is_ok);
+        let (columns, errors): (Vec<_>, Vec<_>) = inputs
+            .iter()
+            .map(|c| self.positions(c))
+            .partition(Result::is_ok);
         SchemaErrors::check(errors.into_iter().filter_map(Result::err).collect())?;
-        Ok(Cow::Owned(Self { columns: columns.into_iter().filter_map(Result::ok).collect(), ..self.clone() }))
+        Ok(Cow::Owned(Self {
+            columns: columns.into_iter().filter_map(Result::ok).collect(),
+            ..self.clone()
+        }))
     }
 
     fn column(&self, k: usize, input: &Column) -> Result<Column, SchemaError> {
@@ -79,14 +100,22 @@ impl VectorMap for Slices {
             return Ok(Column::vector_of_unknown_width(""));
         };
         if let Some(j) = positions.iter().find(|j| **j >= wide) {
-            return Err(SchemaError::Rule(format!("column `{}` has {wide} slots, there is no slot {j}", input.name)));
+            return Err(SchemaError::Rule(format!(
+                "column `{}` has {wide} slots, there is no slot {j}",
+                input.name
+            )));
         }
         let slots = positions.iter().map(|j| match input.slots.get(*j) {
             Some(slot) => slot.clone(),
-            None => Slot { name: format!("{}[{j}]", input.name), ..Slot::numeric(&input.name) },
+            None => Slot {
+                name: format!("{}[{j}]", input.name),
+                ..Slot::numeric(&input.name)
+            },
         });
         let mut column = Column::vector("", slots.collect());
-        if let (ColumnType::Vector { element, .. }, ColumnType::Vector { element: own, .. }) = (&mut column.ty, &input.ty) {
+        if let (ColumnType::Vector { element, .. }, ColumnType::Vector { element: own, .. }) =
+            (&mut column.ty, &input.ty)
+        {
             *element = *own;
         }
         column.nullable = input.nullable;
@@ -109,6 +138,9 @@ impl VectorMap for Slices {
         if map.columns.is_empty() || map.columns.len() == columns {
             return Ok(map);
         }
-        Err(ModelError::stage(Self::STAGE, format!("{} slices for {columns} columns", map.columns.len())))
+        Err(ModelError::stage(
+            Self::STAGE,
+            format!("{} slices for {columns} columns", map.columns.len()),
+        ))
     }
 }

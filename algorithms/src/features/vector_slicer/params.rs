@@ -36,7 +36,10 @@ impl ColumnParams for VectorSlicerParams {
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
         if self.indices.is_empty() && self.names.is_empty() {
-            check.reject("indices", "is empty, and so is `names`; choose at least one slot");
+            check.reject(
+                "indices",
+                "is empty, and so is `names`; choose at least one slot",
+            );
         }
         for (i, index) in self.indices.iter().enumerate() {
             if self.indices[..i].contains(index) {
@@ -48,6 +51,11 @@ impl ColumnParams for VectorSlicerParams {
                 check.reject("names", format!("must not hold `{name}` twice"));
             }
         }
-        InOut::read(check, (&self.input, &self.inputs), (&self.output, &self.outputs), &["features"])
+        InOut::read(
+            check,
+            (&self.input, &self.inputs),
+            (&self.output, &self.outputs),
+            &["features"],
+        )
     }
 }

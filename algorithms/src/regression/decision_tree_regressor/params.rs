@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DecisionTreeRegressor;
-use crate::tree::settings::{Limits};
-use crate::tree::{RegressionImpurity};
+use crate::tree::RegressionImpurity;
+use crate::tree::settings::Limits;
 
 /// Parameters of [`DecisionTreeRegressor`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

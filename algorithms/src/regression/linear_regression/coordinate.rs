@@ -37,16 +37,30 @@ impl ElasticNet {
         while sweeps < max_sweeps {
             self.sweep(&mut x, &mut gradient);
             sweeps += 1;
-            let exact = if sweeps % BETWEEN == 0 { self.polish(&x) } else { None };
+            let exact = if sweeps % BETWEEN == 0 {
+                self.polish(&x)
+            } else {
+                None
+            };
             let candidate = exact.as_ref().unwrap_or(&x);
             let violation = self.violation(candidate);
             if violation <= tolerance {
                 let x = candidate.clone();
-                return Descent { x, converged: true, sweeps, violation };
+                return Descent {
+                    x,
+                    converged: true,
+                    sweeps,
+                    violation,
+                };
             }
         }
         let violation = self.violation(&x);
-        Descent { x, converged: false, sweeps, violation }
+        Descent {
+            x,
+            converged: false,
+            sweeps,
+            violation,
+        }
     }
 
     fn sweep(&self, x: &mut [f64], gradient: &mut [f64]) {
@@ -61,7 +75,10 @@ impl ElasticNet {
             if change != 0.0 {
                 x[j] = new;
                 let row = self.gram.row(j);
-                gradient.iter_mut().zip(row).for_each(|(g, a)| *g += change * a);
+                gradient
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(g, a)| *g += change * a);
             }
         }
     }
@@ -76,12 +93,19 @@ impl ElasticNet {
         });
         let inverse = inverse_of_positive(&part)?;
         let wanted = |v: &[f64]| -> Vec<f64> {
-            (0..n).map(|a| (0..n).map(|b| inverse[(a, b)] * v[b]).sum()).collect()
+            (0..n)
+                .map(|a| (0..n).map(|b| inverse[(a, b)] * v[b]).sum())
+                .collect()
         };
-        let right: Vec<f64> = active.iter().map(|&j| self.target[j] - self.l1[j] * x[j].signum()).collect();
+        let right: Vec<f64> = active
+            .iter()
+            .map(|&j| self.target[j] - self.l1[j] * x[j].signum())
+            .collect();
         let mut own = wanted(&right);
         // One step of refinement takes back what the explicit inverse rounds away.
-        let lost: Vec<f64> = (0..n).map(|a| right[a] - (0..n).map(|b| part[(a, b)] * own[b]).sum::<f64>()).collect();
+        let lost: Vec<f64> = (0..n)
+            .map(|a| right[a] - (0..n).map(|b| part[(a, b)] * own[b]).sum::<f64>())
+            .collect();
         own.iter_mut().zip(wanted(&lost)).for_each(|(v, c)| *v += c);
         let mut exact = vec![0.0; x.len()];
         for (&j, v) in active.iter().zip(own) {
@@ -98,7 +122,8 @@ impl ElasticNet {
         let mut worst: f64 = 0.0;
         for j in 0..x.len() {
             let row = self.gram.row(j);
-            let slope = row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>() - self.target[j] + self.l2[j] * x[j];
+            let slope = row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>() - self.target[j]
+                + self.l2[j] * x[j];
             let missed = if x[j] == 0.0 {
                 (slope.abs() - self.l1[j]).max(0.0)
             } else {

@@ -110,7 +110,9 @@ impl Estimator for LinearRegression {
         let columns = self.columns();
         let label = LabelSpec::Number(columns.label(data.schema()));
         let pinned = run.pin(data, &columns.spec(data.schema(), label))?;
-        let moments = run.round(&pinned, &MomentsPass { n_classes: 0 })?.unwrap_or_default();
+        let moments = run
+            .round(&pinned, &MomentsPass { n_classes: 0 })?
+            .unwrap_or_default();
         if moments.rows == 0 {
             let message = "there are no rows with a positive weight to learn from";
             return Err(DataError::Unusable(message.to_owned()).into());
@@ -129,12 +131,21 @@ impl Estimator for LinearRegression {
             Solver::Qr => true,
             Solver::Lbfgs => false,
         };
-        let (scorer, mut report) = if by_qr { task.by_qr()? } else { task.by_lbfgs()? };
+        let (scorer, mut report) = if by_qr {
+            task.by_qr()?
+        } else {
+            task.by_lbfgs()?
+        };
         for warning in &report.warnings {
             run.warn(warning.clone());
         }
         report.rows = moments.rows;
-        let sizes: Vec<f64> = scorer.coefficients.iter().zip(&scale.sd).map(|(w, s)| w.abs() * s).collect();
+        let sizes: Vec<f64> = scorer
+            .coefficients
+            .iter()
+            .zip(&scale.sd)
+            .map(|(w, s)| w.abs() * s)
+            .collect();
         report.importances = importances(&sizes, pinned.slots());
         let model = ScalarModel {
             name: Self::NAME.to_owned(),
@@ -190,8 +201,15 @@ impl Task<'_> {
         let trained: Vec<f64> = found.trained.iter().map(|v| v * spread).collect();
         let (coefficients, intercept) = self.scale.restore(&trained, found.intercept * spread);
         // Without an intercept nothing was centred.
-        let intercept = if self.params.fit_intercept { intercept + self.label.0 } else { 0.0 };
-        RegressionScorer { coefficients, intercept }
+        let intercept = if self.params.fit_intercept {
+            intercept + self.label.0
+        } else {
+            0.0
+        };
+        RegressionScorer {
+            coefficients,
+            intercept,
+        }
     }
 
     /// The penalty where loss and label are in units of training: the loss shrank by the square of the label's spread, the
@@ -223,12 +241,17 @@ impl Task<'_> {
         let triangle = self.keep(&triangle, &kept);
         let penalty = self.penalty();
         let of = |strengths: &[f64]| -> Vec<f64> {
-            kept.iter().map(|k| k.map_or(0.0, |j| strengths[j])).collect()
+            kept.iter()
+                .map(|k| k.map_or(0.0, |j| strengths[j]))
+                .collect()
         };
         let (l1, l2) = (of(&penalty.l1), of(&penalty.l2));
         let ridge: Vec<f64> = l2.iter().map(|l| l * self.moments.weight).collect();
         let solved = solve(&triangle, &ridge);
-        let mut report = FitReport { rounds: 1, ..FitReport::default() };
+        let mut report = FitReport {
+            rounds: 1,
+            ..FitReport::default()
+        };
         let x = if l1.iter().any(|l| *l > 0.0) {
             self.descend(&triangle, l1, l2, &mut report)
         } else {
@@ -251,9 +274,11 @@ impl Task<'_> {
         figures.insert("rank".to_owned(), solved.rank as f64);
         self.add_fit(&triangle, &x, &found, solved.rank, &mut report);
         let plain = self.params.reg_param == 0.0 && self.data.n_features() <= MAX_ERRORS;
-        if let (true, Some(covariance), Some(sd)) =
-            (plain, solved.covariance, report.figures.get("residual_sd").copied())
-        {
+        if let (true, Some(covariance), Some(sd)) = (
+            plain,
+            solved.covariance,
+            report.figures.get("residual_sd").copied(),
+        ) {
             self.add_errors(&covariance, &kept, sd, &mut report);
         }
         Ok((scorer, report))
@@ -273,11 +298,16 @@ impl Task<'_> {
         let first = usize::from(self.params.fit_intercept);
         let last = triangle.ncols() - 1;
         let from = |c: usize| kept.get(c).map_or(last, |k| k.map_or(0, |j| first + j));
-        Array2::from_shape_fn((triangle.nrows(), kept.len() + 1), |(i, c)| triangle[(i, from(c))])
+        Array2::from_shape_fn((triangle.nrows(), kept.len() + 1), |(i, c)| {
+            triangle[(i, from(c))]
+        })
     }
 
     fn spread_out(&self, kept: &[Option<usize>], x: &[f64]) -> Found {
-        let mut found = Found { trained: vec![0.0; self.data.n_features()], intercept: 0.0 };
+        let mut found = Found {
+            trained: vec![0.0; self.data.n_features()],
+            intercept: 0.0,
+        };
         for (k, v) in kept.iter().zip(x) {
             match k {
                 Some(j) => found.trained[*j] = *v,
@@ -287,7 +317,13 @@ impl Task<'_> {
         found
     }
 
-    fn descend(&self, triangle: &Array2<f64>, l1: Vec<f64>, l2: Vec<f64>, report: &mut FitReport) -> Vec<f64> {
+    fn descend(
+        &self,
+        triangle: &Array2<f64>,
+        l1: Vec<f64>,
+        l2: Vec<f64>,
+        report: &mut FitReport,
+    ) -> Vec<f64> {
         let q = l1.len();
         let whole = triangle.t().dot(triangle) / self.moments.weight;
         let net = ElasticNet {
@@ -299,7 +335,9 @@ impl Task<'_> {
         let descent = net.minimise(self.params.max_iter.saturating_mul(SWEEPS_PER_ITER));
         report.rounds += descent.sweeps;
         report.stop = StopReason::Converged;
-        report.figures.insert("gradient_norm".to_owned(), descent.violation);
+        report
+            .figures
+            .insert("gradient_norm".to_owned(), descent.violation);
         if !descent.converged {
             report.stop = StopReason::MaxIter;
             report.warnings.push(format!(
@@ -311,9 +349,17 @@ impl Task<'_> {
     }
 
     /// Objective, R squared and residual standard deviation, from the triangle alone.
-    fn add_fit(&self, triangle: &Array2<f64>, x: &[f64], found: &Found, rank: usize, report: &mut FitReport) {
+    fn add_fit(
+        &self,
+        triangle: &Array2<f64>,
+        x: &[f64],
+        found: &Found,
+        rank: usize,
+        report: &mut FitReport,
+    ) {
         let q = x.len();
-        let left = |row: ndarray::ArrayView1<'_, f64>| row[q] - (0..q).map(|j| row[j] * x[j]).sum::<f64>();
+        let left =
+            |row: ndarray::ArrayView1<'_, f64>| row[q] - (0..q).map(|j| row[j] * x[j]).sum::<f64>();
         let lost: f64 = triangle.outer_iter().map(|row| left(row).powi(2)).sum();
         // With an intercept the first row of the triangle holds what the mean explains.
         let skip = usize::from(self.params.fit_intercept);
@@ -321,7 +367,9 @@ impl Task<'_> {
         let variance = 1.0 / (self.label.1 * self.label.1);
         self.add_objective(lost / self.moments.weight, found, report);
         if total > 0.0 {
-            report.figures.insert("r_squared".to_owned(), 1.0 - lost / total);
+            report
+                .figures
+                .insert("r_squared".to_owned(), 1.0 - lost / total);
         }
         let freedom = self.moments.rows.saturating_sub(rank as u64);
         if freedom > 0 {
@@ -334,21 +382,33 @@ impl Task<'_> {
     fn add_objective(&self, mean_square: f64, found: &Found, report: &mut FitReport) {
         let penalty = self.penalty();
         let pairs = found.trained.iter().zip(penalty.l1.iter().zip(&penalty.l2));
-        let cost: f64 = pairs.map(|(v, (l1, l2))| l1 * v.abs() + 0.5 * l2 * v * v).sum();
+        let cost: f64 = pairs
+            .map(|(v, (l1, l2))| l1 * v.abs() + 0.5 * l2 * v * v)
+            .sum();
         let objective = (0.5 * mean_square + cost) / (self.label.1 * self.label.1);
         report.figures.insert("objective".to_owned(), objective);
         report.history.push(objective);
     }
 
-    fn add_errors(&self, covariance: &Array2<f64>, kept: &[Option<usize>], sd: f64, report: &mut FitReport) {
+    fn add_errors(
+        &self,
+        covariance: &Array2<f64>,
+        kept: &[Option<usize>],
+        sd: f64,
+        report: &mut FitReport,
+    ) {
         let d = self.data.n_features();
         let places: Vec<usize> = kept.iter().map(|k| k.unwrap_or(d)).collect();
         let (own, intercept) = errors(covariance, &places, self.scale);
         for (slot, error) in self.data.slots().iter().zip(own) {
-            report.figures.insert(format!("std_error[{}]", slot.name), error * sd);
+            report
+                .figures
+                .insert(format!("std_error[{}]", slot.name), error * sd);
         }
         if self.params.fit_intercept {
-            report.figures.insert("std_error[(intercept)]".to_owned(), intercept * sd);
+            report
+                .figures
+                .insert("std_error[(intercept)]".to_owned(), intercept * sd);
         }
     }
 
@@ -384,7 +444,9 @@ impl Task<'_> {
             ("objective", solution.objective() * variance),
             ("gradient_norm", solution.gradient_norm()),
         ];
-        report.figures.extend(figures.map(|(k, v)| (k.to_owned(), v)));
+        report
+            .figures
+            .extend(figures.map(|(k, v)| (k.to_owned(), v)));
         if stop == StopReason::MaxIter {
             report.warnings.push(format!(
                 "stopped after {} steps with a gradient of {:.3e}; raise `max_iter` or `tol`",

@@ -37,7 +37,9 @@ pub(super) fn solve(triangle: &Array2<f64>, ridge: &[f64]) -> Solved {
     let (a, b) = (part(0, q), part(q, p).into_raw_vec_and_offset().0);
     let lengths: Vec<f64> = a.columns().into_iter().map(|c| c.dot(&c).sqrt()).collect();
     let usable: Vec<usize> = (0..q).filter(|&j| lengths[j] > 0.0).collect();
-    let unit = Array2::from_shape_fn((q, usable.len()), |(i, k)| a[(i, usable[k])] / lengths[usable[k]]);
+    let unit = Array2::from_shape_fn((q, usable.len()), |(i, k)| {
+        a[(i, usable[k])] / lengths[usable[k]]
+    });
     let Some((u, values, v)) = singular(&unit) else {
         return unsolved(q);
     };
@@ -56,7 +58,8 @@ pub(super) fn solve(triangle: &Array2<f64>, ridge: &[f64]) -> Solved {
     } else {
         let mut x = vec![0.0; q];
         for k in 0..rank {
-            let share: f64 = u.column(k).iter().zip(&b).map(|(u, b)| u * b).sum::<f64>() / values[k];
+            let share: f64 =
+                u.column(k).iter().zip(&b).map(|(u, b)| u * b).sum::<f64>() / values[k];
             for (c, &j) in usable.iter().enumerate() {
                 x[j] += share * v[(c, k)] / lengths[j];
             }

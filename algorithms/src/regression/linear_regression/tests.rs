@@ -12,7 +12,10 @@ use crate::testing::{floats, labelled, matrix, numbers, oracle, sparse_vectors, 
 type Fit = Fitted<ScalarModel<RegressionScorer>>;
 
 fn fit_on(params: LinearRegressionParams, data: &Dataset, threads: usize) -> Fit {
-    LinearRegression::build(params, &Registry::new()).unwrap().fit(data, &Run::local(0, threads)).unwrap()
+    LinearRegression::build(params, &Registry::new())
+        .unwrap()
+        .fit(data, &Run::local(0, threads))
+        .unwrap()
 }
 
 fn fit(params: LinearRegressionParams, x: &Array2<f64>, y: &[f64]) -> Fit {
@@ -30,7 +33,10 @@ fn powers(x: &[f64], degree: i32) -> Array2<f64> {
 
 fn assert_relative(what: &str, got: f64, want: f64, tolerance: f64) {
     let error = ((got - want) / want).abs();
-    assert!(error <= tolerance, "{what}: {got} is {error:.1e} from {want}, {tolerance:.0e} is allowed");
+    assert!(
+        error <= tolerance,
+        "{what}: {got} is {error:.1e} from {want}, {tolerance:.0e} is allowed"
+    );
 }
 
 /// Compares coefficients, standard errors, residual deviation and R squared with certified values.
@@ -43,14 +49,28 @@ fn assert_certified(fitted: &Fit, want: &Value, tolerance: &Value) {
             0 => (scorer.intercept, "std_error[(intercept)]".to_owned()),
             _ => (scorer.coefficients[j - 1], format!("std_error[x{}]", j - 1)),
         };
-        assert_relative(name, got, value.as_f64().unwrap(), limit("coefficients_rel", 1e-10));
+        assert_relative(
+            name,
+            got,
+            value.as_f64().unwrap(),
+            limit("coefficients_rel", 1e-10),
+        );
         let error = want["std_errors"][name].as_f64().unwrap();
         assert_relative(&key, figures[&key], error, limit("std_errors_rel", 1e-9));
     }
     let sd = want["residual_standard_deviation"].as_f64().unwrap();
-    assert_relative("residual_sd", figures["residual_sd"], sd, limit("residual_standard_deviation_rel", 1e-8));
+    assert_relative(
+        "residual_sd",
+        figures["residual_sd"],
+        sd,
+        limit("residual_standard_deviation_rel", 1e-8),
+    );
     let r2 = want["r_squared"].as_f64().unwrap();
-    assert!((figures["r_squared"] - r2).abs() <= limit("r_squared_abs", 1e-9), "{} {r2}", figures["r_squared"]);
+    assert!(
+        (figures["r_squared"] - r2).abs() <= limit("r_squared_abs", 1e-9),
+        "{} {r2}",
+        figures["r_squared"]
+    );
 }
 
 #[test]
@@ -70,7 +90,10 @@ fn lines_through_the_origin_have_their_certified_values() {
         if name == "NoInt2" {
             x = vec![4.0, 5.0, 6.0]; // the set's own rows, NIST NoInt2.dat
         }
-        let params = LinearRegressionParams { fit_intercept: false, ..plain() };
+        let params = LinearRegressionParams {
+            fit_intercept: false,
+            ..plain()
+        };
         let fitted = fit(params, &powers(&x, 1), &y);
         assert_eq!(fitted.model.scorer.intercept, 0.0);
         // The figures are certified to 15 digits; the case's tolerances leave room for the last rounding alone.
@@ -81,7 +104,11 @@ fn lines_through_the_origin_have_their_certified_values() {
 #[test]
 fn longley_has_its_certified_values() {
     let case = oracle("nist_longley_ols");
-    let fitted = fit(plain(), &matrix(&case["data"]["X"]), &numbers(&case["data"]["y"]));
+    let fitted = fit(
+        plain(),
+        &matrix(&case["data"]["X"]),
+        &numbers(&case["data"]["y"]),
+    );
     assert_certified(&fitted, &case["expected"], &case["tolerance"]);
 }
 
@@ -94,7 +121,11 @@ fn filip_has_at_least_seven_digits() {
     let mut tolerance = case["tolerance"].clone();
     tolerance["coefficients_rel"] = Value::from(1e-7);
     assert_certified(&fitted, &case["expected"], &tolerance);
-    assert!(fitted.report.figures["condition"] > 1e8 && fitted.report.warnings.is_empty(), "{:?}", fitted.report);
+    assert!(
+        fitted.report.figures["condition"] > 1e8 && fitted.report.warnings.is_empty(),
+        "{:?}",
+        fitted.report
+    );
 }
 
 #[test]
@@ -105,11 +136,21 @@ fn wampler_polynomials_are_met_exactly() {
         let fitted = fit(plain(), &x, &numbers(&case["data"]["y"][name]));
         let want = &case["expected"][name]["coefficients"];
         let scorer = &fitted.model.scorer;
-        assert!((scorer.intercept - want["B0"].as_f64().unwrap()).abs() < 1e-6, "{scorer:?}");
+        assert!(
+            (scorer.intercept - want["B0"].as_f64().unwrap()).abs() < 1e-6,
+            "{scorer:?}"
+        );
         for (j, got) in scorer.coefficients.iter().enumerate() {
-            assert!((got - want[format!("B{}", j + 1)].as_f64().unwrap()).abs() < 1e-6, "{scorer:?}");
+            assert!(
+                (got - want[format!("B{}", j + 1)].as_f64().unwrap()).abs() < 1e-6,
+                "{scorer:?}"
+            );
         }
-        assert!(fitted.report.figures["residual_sd"] < 1e-6, "{:?}", fitted.report.figures);
+        assert!(
+            fitted.report.figures["residual_sd"] < 1e-6,
+            "{:?}",
+            fitted.report.figures
+        );
     }
 }
 
@@ -120,7 +161,12 @@ fn weighted_rows_have_the_published_solution() {
     let weight = numbers(&case["data"]["weight"]);
     let some = |v: &[f64]| v.iter().copied().map(Some).collect::<Vec<_>>();
     for features in [vectors(&x), sparse_vectors(&x)] {
-        let data = Dataset::from_columns(vec![features, floats("label", &some(&y)), floats("w", &some(&weight))]).unwrap();
+        let data = Dataset::from_columns(vec![
+            features,
+            floats("label", &some(&y)),
+            floats("w", &some(&weight)),
+        ])
+        .unwrap();
         for (intercept, name) in [(true, "with_intercept"), (false, "without_intercept")] {
             let params = LinearRegressionParams {
                 weight_col: Some("w".to_owned()),
@@ -130,11 +176,22 @@ fn weighted_rows_have_the_published_solution() {
             };
             let fitted = fit_on(params, &data, 1);
             let want = &case["expected"][name];
-            for (got, want) in fitted.model.scorer.coefficients.iter().zip(numbers(&want["coefficients"])) {
+            for (got, want) in fitted
+                .model
+                .scorer
+                .coefficients
+                .iter()
+                .zip(numbers(&want["coefficients"]))
+            {
                 assert_relative(name, *got, want, 1e-9);
             }
             if intercept {
-                assert_relative(name, fitted.model.scorer.intercept, want["intercept"].as_f64().unwrap(), 1e-9);
+                assert_relative(
+                    name,
+                    fitted.model.scorer.intercept,
+                    want["intercept"].as_f64().unwrap(),
+                    1e-9,
+                );
             }
         }
     }
@@ -144,9 +201,22 @@ fn weighted_rows_have_the_published_solution() {
 fn rows(n: usize, d: usize) -> (Array2<f64>, Vec<f64>) {
     let draw = Draw::new(3, "test rows");
     let unit = |i: usize, j: usize| draw.at(i as u64).uniform(j as u64);
-    let x = Array2::from_shape_fn((n, d), |(i, j)| (j + 1) as f64 * (unit(i, j) + 0.5 * unit(i, d)) + 10.0);
-    let y = (0..n)
-        .map(|i| 3.0 + unit(i, d + 1) + (0..d).map(|j| x[(i, j)] * if j % 3 == 0 { 0.0 } else { 1.0 - j as f64 * 0.4 }).sum::<f64>());
+    let x = Array2::from_shape_fn((n, d), |(i, j)| {
+        (j + 1) as f64 * (unit(i, j) + 0.5 * unit(i, d)) + 10.0
+    });
+    let y = (0..n).map(|i| {
+        3.0 + unit(i, d + 1)
+            + (0..d)
+                .map(|j| {
+                    x[(i, j)]
+                        * if j % 3 == 0 {
+                            0.0
+                        } else {
+                            1.0 - j as f64 * 0.4
+                        }
+                })
+                .sum::<f64>()
+    });
     let y = y.collect();
     (x, y)
 }
@@ -157,10 +227,23 @@ fn slopes(x: &Array2<f64>, y: &[f64], scorer: &RegressionScorer) -> Vec<f64> {
     let residual: Vec<f64> = x
         .outer_iter()
         .zip(y)
-        .map(|(row, y)| y - scorer.intercept - row.iter().zip(&scorer.coefficients).map(|(x, w)| x * w).sum::<f64>())
+        .map(|(row, y)| {
+            y - scorer.intercept
+                - row
+                    .iter()
+                    .zip(&scorer.coefficients)
+                    .map(|(x, w)| x * w)
+                    .sum::<f64>()
+        })
         .collect();
-    assert!(residual.iter().sum::<f64>().abs() / n < 1e-10, "a free intercept leaves no mean residual");
-    x.columns().into_iter().map(|c| -c.iter().zip(&residual).map(|(x, r)| x * r).sum::<f64>() / n).collect()
+    assert!(
+        residual.iter().sum::<f64>().abs() / n < 1e-10,
+        "a free intercept leaves no mean residual"
+    );
+    x.columns()
+        .into_iter()
+        .map(|c| -c.iter().zip(&residual).map(|(x, r)| x * r).sum::<f64>() / n)
+        .collect()
 }
 
 #[test]
@@ -168,7 +251,13 @@ fn penalised_solutions_meet_the_conditions_of_the_textbook_objective() {
     let (x, y) = rows(200, 6);
     let sd = x.std_axis(ndarray::Axis(0), 0.0);
     for solver in [Solver::Qr, Solver::Lbfgs] {
-        for (reg, alpha, standardization) in [(0.5, 0.0, true), (0.5, 0.0, false), (0.05, 1.0, true), (0.1, 0.4, true), (0.1, 0.4, false)] {
+        for (reg, alpha, standardization) in [
+            (0.5, 0.0, true),
+            (0.5, 0.0, false),
+            (0.05, 1.0, true),
+            (0.1, 0.4, true),
+            (0.1, 0.4, false),
+        ] {
             let params = LinearRegressionParams {
                 reg_param: reg,
                 elastic_net_param: alpha,
@@ -185,8 +274,15 @@ fn penalised_solutions_meet_the_conditions_of_the_textbook_objective() {
                 let slope = slope + reg * (1.0 - alpha) * unit * unit * w;
                 // QR and the polished descent end at rounding, OWL-QN where no step lowers the objective: sqrt(EPSILON).
                 let tolerance = if solver == Solver::Qr { 1e-9 } else { 1e-6 };
-                let missed = if w == 0.0 { slope.abs() - reg * alpha * unit } else { (slope + reg * alpha * unit * w.signum()).abs() };
-                assert!(missed <= tolerance, "{solver:?} {reg} {alpha} {standardization} x{j}: {missed:e}");
+                let missed = if w == 0.0 {
+                    slope.abs() - reg * alpha * unit
+                } else {
+                    (slope + reg * alpha * unit * w.signum()).abs()
+                };
+                assert!(
+                    missed <= tolerance,
+                    "{solver:?} {reg} {alpha} {standardization} x{j}: {missed:e}"
+                );
             }
         }
     }
@@ -195,9 +291,16 @@ fn penalised_solutions_meet_the_conditions_of_the_textbook_objective() {
 #[test]
 fn a_lasso_drops_features_and_a_strong_one_drops_all() {
     let (x, y) = rows(200, 6);
-    let with = |reg_param| LinearRegressionParams { reg_param, elastic_net_param: 1.0, ..plain() };
+    let with = |reg_param| LinearRegressionParams {
+        reg_param,
+        elastic_net_param: 1.0,
+        ..plain()
+    };
     let some = fit(with(0.1), &x, &y).model.scorer;
-    assert!(some.coefficients.contains(&0.0) && some.coefficients.iter().any(|w| *w != 0.0), "{some:?}");
+    assert!(
+        some.coefficients.contains(&0.0) && some.coefficients.iter().any(|w| *w != 0.0),
+        "{some:?}"
+    );
     let none = fit(with(1e6), &x, &y).model.scorer;
     assert!(none.coefficients.iter().all(|w| *w == 0.0));
     assert!((none.intercept - y.iter().sum::<f64>() / 200.0).abs() < 1e-10);
@@ -206,9 +309,18 @@ fn a_lasso_drops_features_and_a_strong_one_drops_all() {
 #[test]
 fn the_label_in_other_units_gives_the_coefficients_in_other_units() {
     let (x, y) = rows(100, 3);
-    let params = LinearRegressionParams { reg_param: 0.3, ..plain() };
+    let params = LinearRegressionParams {
+        reg_param: 0.3,
+        ..plain()
+    };
     let a = fit(params.clone(), &x, &y).model.scorer;
-    let b = fit(params, &x, &y.iter().map(|v| v * 1000.0).collect::<Vec<_>>()).model.scorer;
+    let b = fit(
+        params,
+        &x,
+        &y.iter().map(|v| v * 1000.0).collect::<Vec<_>>(),
+    )
+    .model
+    .scorer;
     // Ridge is homogeneous in the label; a penalty scaled by its spread would be too, but not so the lasso's strength.
     for (a, b) in a.coefficients.iter().zip(&b.coefficients) {
         assert!((a * 1000.0 - b).abs() < 1e-9 * b.abs().max(1.0));
@@ -218,12 +330,23 @@ fn the_label_in_other_units_gives_the_coefficients_in_other_units() {
 #[test]
 fn dependent_features_share_the_least_norm_and_are_told() {
     let (x, y) = rows(60, 2);
-    let twice = ndarray::concatenate![ndarray::Axis(1), x, x.column(0).insert_axis(ndarray::Axis(1)).to_owned()];
+    let twice = ndarray::concatenate![
+        ndarray::Axis(1),
+        x,
+        x.column(0).insert_axis(ndarray::Axis(1)).to_owned()
+    ];
     let fitted = fit(plain(), &twice, &y);
     let once = fit(plain(), &x, &y);
     let (scorer, single) = (&fitted.model.scorer, &once.model.scorer);
-    assert!(fitted.report.warnings[0].contains("linearly dependent: 3 of 4"), "{:?}", fitted.report.warnings);
-    assert!((scorer.coefficients[0] - scorer.coefficients[2]).abs() < 1e-9, "{scorer:?}");
+    assert!(
+        fitted.report.warnings[0].contains("linearly dependent: 3 of 4"),
+        "{:?}",
+        fitted.report.warnings
+    );
+    assert!(
+        (scorer.coefficients[0] - scorer.coefficients[2]).abs() < 1e-9,
+        "{scorer:?}"
+    );
     assert!((scorer.coefficients[0] * 2.0 - single.coefficients[0]).abs() < 1e-9);
     assert_eq!(fitted.report.figures["rank"], 3.0);
 }
@@ -236,9 +359,18 @@ fn fewer_rows_than_features_and_a_single_row_give_finite_numbers() {
         let scorer = &fitted.model.scorer;
         emberline_pipeline::predictor::RowScorer::predict(&**scorer, &row)
     };
-    assert!((predict([1.0, 2.0, 3.0]) - 1.0).abs() < 1e-9 && (predict([2.0, 1.0, 0.0]) - 4.0).abs() < 1e-9);
+    assert!(
+        (predict([1.0, 2.0, 3.0]) - 1.0).abs() < 1e-9
+            && (predict([2.0, 1.0, 0.0]) - 4.0).abs() < 1e-9
+    );
     let one = fit(plain(), &array![[1.0, 2.0]], &[7.0]);
-    assert_eq!((one.model.scorer.intercept, one.model.scorer.coefficients.clone()), (7.0, vec![0.0, 0.0]));
+    assert_eq!(
+        (
+            one.model.scorer.intercept,
+            one.model.scorer.coefficients.clone()
+        ),
+        (7.0, vec![0.0, 0.0])
+    );
 }
 
 #[test]
@@ -254,14 +386,36 @@ fn a_weight_of_two_is_a_row_given_twice() {
     let (x, y) = rows(90, 4);
     let weight: Vec<Option<f64>> = (0..90).map(|i| Some(f64::from(i % 3))).collect();
     let label: Vec<Option<f64>> = y.iter().copied().map(Some).collect();
-    let data = Dataset::from_columns(vec![vectors(&x), floats("label", &label), floats("w", &weight)]).unwrap();
+    let data = Dataset::from_columns(vec![
+        vectors(&x),
+        floats("label", &label),
+        floats("w", &weight),
+    ])
+    .unwrap();
     let index: Vec<usize> = (0..90).flat_map(|i| vec![i; i % 3]).collect();
     let labels: Vec<f64> = index.iter().map(|&i| y[i]).collect();
     for (reg_param, elastic_net_param) in [(0.0, 0.0), (0.2, 0.0), (0.05, 0.8)] {
-        let params = LinearRegressionParams { reg_param, elastic_net_param, ..plain() };
-        let a = fit_on(LinearRegressionParams { weight_col: Some("w".into()), ..params.clone() }, &data, 1);
+        let params = LinearRegressionParams {
+            reg_param,
+            elastic_net_param,
+            ..plain()
+        };
+        let a = fit_on(
+            LinearRegressionParams {
+                weight_col: Some("w".into()),
+                ..params.clone()
+            },
+            &data,
+            1,
+        );
         let b = fit(params, &x.select(ndarray::Axis(0), &index), &labels);
-        for (a, b) in a.model.scorer.coefficients.iter().zip(&b.model.scorer.coefficients) {
+        for (a, b) in a
+            .model
+            .scorer
+            .coefficients
+            .iter()
+            .zip(&b.model.scorer.coefficients)
+        {
             assert!((a - b).abs() < 1e-9, "{a} {b}");
         }
     }
@@ -273,14 +427,25 @@ fn bits_do_not_depend_on_partitions_or_threads() {
     let data = labelled(&x, &y);
     for (reg_param, solver) in [(0.0, Solver::Qr), (0.1, Solver::Lbfgs)] {
         let bits = |partitions, threads| {
-            let params = LinearRegressionParams { reg_param, solver, elastic_net_param: 0.5, ..plain() };
-            let scorer = fit_on(params, &data.clone().repartition(partitions), threads).model.scorer;
+            let params = LinearRegressionParams {
+                reg_param,
+                solver,
+                elastic_net_param: 0.5,
+                ..plain()
+            };
+            let scorer = fit_on(params, &data.clone().repartition(partitions), threads)
+                .model
+                .scorer;
             let all = scorer.coefficients.iter().chain([&scorer.intercept]);
             all.map(|v| v.to_bits()).collect::<Vec<_>>()
         };
         let first = bits(1, 1);
         for (partitions, threads) in [(2, 2), (3, 4), (7, 1), (64, 2)] {
-            assert_eq!(bits(partitions, threads), first, "{partitions} partitions, {threads} threads");
+            assert_eq!(
+                bits(partitions, threads),
+                first,
+                "{partitions} partitions, {threads} threads"
+            );
         }
     }
 }
@@ -303,8 +468,15 @@ fn a_reloaded_model_predicts_the_same_bits() {
 #[test]
 fn a_text_label_is_refused_before_any_row_is_read() {
     let x = array![[1.0]];
-    let data = Dataset::from_columns(vec![vectors(&x), crate::testing::texts("label", &[Some("a")])]).unwrap();
+    let data = Dataset::from_columns(vec![
+        vectors(&x),
+        crate::testing::texts("label", &[Some("a")]),
+    ])
+    .unwrap();
     let stage = LinearRegression::build(plain(), &Registry::new()).unwrap();
     let error = emberline_pipeline::Stage::output_schema(&stage, data.schema()).unwrap_err();
-    assert!(error.to_string().contains("column `label` is text"), "{error}");
+    assert!(
+        error.to_string().contains("column `label` is text"),
+        "{error}"
+    );
 }

@@ -72,7 +72,8 @@ impl Stage for RandomForestRegressor {
     }
 
     fn output_schema(&self, input: &Schema) -> Result<Schema, SchemaErrors> {
-        self.learner().regressor_schema(input, &self.params.prediction_col)
+        self.learner()
+            .regressor_schema(input, &self.params.prediction_col)
     }
 
     fn reads(&self, input: &Schema) -> Vec<String> {
@@ -92,6 +93,7 @@ impl Estimator for RandomForestRegressor {
     type Model = ScalarModel<ForestRegressor>;
 
     fn fit(&self, data: &Dataset, run: &Run) -> emberline_pipeline::Result<Fitted<Self::Model>> {
-        self.learner().fit_regressor(&self.params.prediction_col, data, run)
+        self.learner()
+            .fit_regressor(&self.params.prediction_col, data, run)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use emberline_pipeline::datasets::arrow::array::StringArray;
 use emberline_pipeline::datasets::{Column, ColumnType, Dataset, LabelSpec};
 use emberline_pipeline::{Run, Transformer};
 use ndarray::Array2;

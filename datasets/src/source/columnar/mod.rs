@@ -4,9 +4,9 @@ mod vectors;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use crate::arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use crate::arrow::compute::{CastOptions, cast_with_options};
+use crate::arrow::datatypes::{DataType, Field, TimeUnit};
 
 pub(crate) use self::vectors::list_length;
 use self::vectors::{dense_array, sparse_array, sparse_element};
@@ -22,7 +22,7 @@ pub(crate) const METADATA_KEY: &str = "emberline.schema";
 /// Refuses lossy casts instead of writing nulls.
 const STRICT: CastOptions<'static> = CastOptions {
     safe: false,
-    format_options: arrow::util::display::FormatOptions::new(),
+    format_options: crate::arrow::display::FormatOptions::new(),
 };
 
 /// Our type for an Arrow type. `width` tells the length of a list column's lists, which the Arrow type leaves open.
@@ -68,7 +68,7 @@ fn dense(item: &Field, width: Option<usize>) -> Option<ColumnType> {
 /// A column of a type that has no place in a table of ours; all such columns are named.
 pub(crate) fn columns(
     file: &str,
-    schema: &arrow::datatypes::Schema,
+    schema: &crate::arrow::datatypes::Schema,
     stated: Option<&str>,
     width: impl Fn(usize) -> Result<Option<usize>>,
 ) -> Result<Vec<Column>> {
@@ -252,7 +252,7 @@ fn without_zone(array: &ArrayRef) -> Result<ArrayRef> {
         .into_builder()
         .data_type(DataType::Timestamp(bare, None))
         .build()?;
-    Ok(arrow::array::make_array(data))
+    Ok(crate::arrow::array::make_array(data))
 }
 
 /// The columns at `columns` (positions in `schema`) of a record batch whose fields are those, in that order.

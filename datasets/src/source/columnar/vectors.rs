@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
+use crate::arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, ListArray, StructArray,
 };
-use arrow::compute::cast_with_options;
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, UInt32Type};
+use crate::arrow::compute::cast_with_options;
+use crate::arrow::datatypes::{DataType, Field, Float32Type, Float64Type, UInt32Type};
 
 use super::STRICT;
 use crate::schema::{ColumnType, Element, Layout};
@@ -97,8 +97,8 @@ fn list_child(lists: &ListArray, width: usize, row: u64) -> std::result::Result<
         }
         at.extend((start..end).map(Some));
     }
-    let at: arrow::array::UInt32Array = at.into_iter().collect();
-    arrow::compute::take(lists.values(), &at, None).map_err(|e| e.to_string())
+    let at: crate::arrow::array::UInt32Array = at.into_iter().collect();
+    crate::arrow::compute::take(lists.values(), &at, None).map_err(|e| e.to_string())
 }
 
 /// Checks what stages rely on in a sparse vector: no null, indices ascending and inside the width.

@@ -5,7 +5,7 @@
 
 mod fields;
 
-use arrow::array::ArrayRef;
+use crate::arrow::array::ArrayRef;
 
 use self::fields::Fields;
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::{Block, MetadataVersion, RecordBatch, convert, root_as_footer, root_as_message};
+use crate::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use crate::arrow::ipc::{
+    Block, MetadataVersion, RecordBatch, convert, root_as_footer, root_as_message,
+};
 
 use crate::Result;
 use crate::source::content::Content;
@@ -110,7 +112,7 @@ fn block_length(file: &str, block: &Block, end: u64) -> Result<u64> {
     checked().ok_or_else(|| damaged(file, "a block lies outside the file"))
 }
 
-fn message<'a>(file: &str, bytes: &'a [u8]) -> Result<arrow::ipc::Message<'a>> {
+fn message<'a>(file: &str, bytes: &'a [u8]) -> Result<crate::arrow::ipc::Message<'a>> {
     let start = if bytes.starts_with(&[0xff; 4]) { 8 } else { 4 };
     let body = bytes
         .get(start..)

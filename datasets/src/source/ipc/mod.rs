@@ -7,10 +7,10 @@ mod guard;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::array::RecordBatch;
-use arrow::buffer::Buffer;
-use arrow::ipc::Block;
-use arrow::ipc::reader::FileDecoder;
+use crate::arrow::array::RecordBatch;
+use crate::arrow::buffer::Buffer;
+use crate::arrow::ipc::Block;
+use crate::arrow::ipc::reader::FileDecoder;
 
 use self::guard::{Footer, message_rows, read_footer};
 use super::columnar::{

@@ -11,7 +11,7 @@ mod learn;
 mod sink;
 mod tree;
 
-use arrow::array::ArrayRef;
+use crate::arrow::array::ArrayRef;
 
 use self::decode::DecodeSink;
 use self::learn::LearnSink;

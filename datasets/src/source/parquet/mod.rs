@@ -5,7 +5,7 @@ mod prune;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchReader};
+use crate::arrow::array::{ArrayRef, RecordBatch, RecordBatchReader};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -153,7 +153,8 @@ fn read_rows(file: &File, piece: &Piece, columns: &[usize]) -> Result<RecordBatc
         let batches = reader
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| fail(&e))?;
-        let batch = arrow::compute::concat_batches(&schema, &batches).map_err(|e| fail(&e))?;
+        let batch =
+            crate::arrow::compute::concat_batches(&schema, &batches).map_err(|e| fail(&e))?;
         if batch.num_rows() == piece.rows {
             return Ok(batch);
         }

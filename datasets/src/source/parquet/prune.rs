@@ -1,7 +1,7 @@
 //! Which row groups can hold a row that matches a comparison, by their statistics.
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use crate::arrow::array::{Array, ArrayRef, AsArray};
+use crate::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
 use super::File;
@@ -115,7 +115,7 @@ pub(super) fn may_match(
     let order = |bound: &ArrayRef| -> Option<Ordering> {
         match &comparison.value {
             Constant::Integer(v) => {
-                let wide = arrow::compute::cast(bound, &DataType::Int64).ok()?;
+                let wide = crate::arrow::compute::cast(bound, &DataType::Int64).ok()?;
                 Some(wide.as_primitive::<Int64Type>().value(group).cmp(v))
             }
             Constant::Float(v) => bound

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use arrow::array::*;
-use arrow::datatypes::{
+use crate::arrow::array::*;
+use crate::arrow::datatypes::{
     DataType, Field, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use parquet::arrow::ArrowWriter;
@@ -36,7 +36,7 @@ fn numbers(rows: i64) -> RecordBatch {
 }
 
 fn every_type() -> RecordBatch {
-    let list = FixedSizeListArray::from_iter_primitive::<arrow::datatypes::Float32Type, _, _>(
+    let list = FixedSizeListArray::from_iter_primitive::<crate::arrow::datatypes::Float32Type, _, _>(
         [Some([Some(1.0), None]), None],
         2,
     );
@@ -132,7 +132,7 @@ fn every_usual_type_of_an_arrow_file_becomes_one_of_ours() {
     let folder = Folder::new();
     let batch = every_type();
     let file = std::fs::File::create(folder.path("a.arrow")).unwrap();
-    let mut writer = arrow::ipc::writer::FileWriter::try_new(file, &batch.schema()).unwrap();
+    let mut writer = crate::arrow::ipc::writer::FileWriter::try_new(file, &batch.schema()).unwrap();
     writer.write(&batch).unwrap();
     writer.finish().unwrap();
     drop(writer);

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Int64Type};
+use crate::arrow::array::{Array, AsArray};
+use crate::arrow::datatypes::{Float64Type, Int64Type};
 
 use super::*;
 use crate::TypeName;

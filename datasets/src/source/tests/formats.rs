@@ -1,7 +1,7 @@
 //! One table in every format.
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Float64Type;
+use crate::arrow::array::{Array, AsArray};
+use crate::arrow::datatypes::Float64Type;
 
 use super::*;
 use crate::{Column, ColumnType, Format, TableWriter};
@@ -36,7 +36,7 @@ fn iris_is_the_same_table_in_every_format() {
     let batches = all(&iris).unwrap();
     let first = batches[0].to_record_batch().unwrap();
     let file = std::fs::File::create(folder.path("iris.arrow")).unwrap();
-    let mut arrow = arrow::ipc::writer::FileWriter::try_new(file, &first.schema()).unwrap();
+    let mut arrow = crate::arrow::ipc::writer::FileWriter::try_new(file, &first.schema()).unwrap();
     batches
         .iter()
         .for_each(|b| arrow.write(&b.to_record_batch().unwrap()).unwrap());
@@ -132,7 +132,7 @@ fn numbers_of_every_size_survive_text() {
         1e15,
         123_456.789,
     ]);
-    let column: ArrayRef = Arc::new(arrow::array::Float64Array::from(values.clone()));
+    let column: ArrayRef = Arc::new(crate::arrow::array::Float64Array::from(values.clone()));
     let data =
         Dataset::from_columns(vec![(Column::new("x", ColumnType::Float, false), column)]).unwrap();
     for name in ["a.csv", "a.jsonl"] {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int32Type;
-use arrow::ipc::writer::{FileWriter, StreamWriter};
+use crate::arrow::array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray};
+use crate::arrow::datatypes::Int32Type;
+use crate::arrow::ipc::writer::{FileWriter, StreamWriter};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,5 +1,5 @@
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Int64Type};
+use crate::arrow::array::{Array, AsArray};
+use crate::arrow::datatypes::{Float64Type, Int64Type};
 
 use super::*;
 use crate::TypeName;

@@ -12,7 +12,7 @@ mod places;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arrow::array::ArrayRef;
+use crate::arrow::array::ArrayRef;
 use tempfile::TempDir;
 
 use super::open;
@@ -56,9 +56,9 @@ pub(super) fn whole(data: &Dataset) -> Vec<ArrayRef> {
     let batches = all(data).unwrap();
     (0..data.schema().columns().len())
         .map(|c| {
-            let parts: Vec<&dyn arrow::array::Array> =
+            let parts: Vec<&dyn crate::arrow::array::Array> =
                 batches.iter().map(|b| b.columns()[c].as_ref()).collect();
-            arrow::compute::concat(&parts).unwrap()
+            crate::arrow::compute::concat(&parts).unwrap()
         })
         .collect()
 }
@@ -88,7 +88,7 @@ pub(super) fn read_error(options: &SourceOptions) -> String {
 
 /// Text of the `text` column in row `i`.
 pub(super) fn text(column: &ArrayRef, i: usize) -> &str {
-    use arrow::array::AsArray;
+    use crate::arrow::array::AsArray;
     column.as_string::<i32>().value(i)
 }
 

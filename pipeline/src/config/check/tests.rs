@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, StringArray};
+use emberline_datasets::arrow::array::{Float64Array, StringArray};
 use emberline_datasets::{Column, ColumnType, Dataset, Roles};
 
 use super::*;

@@ -1,4 +1,4 @@
-use arrow::array::Float64Array;
+use emberline_datasets::arrow::array::Float64Array;
 use emberline_datasets::batch::dense_vectors;
 use emberline_datasets::{Column, ColumnType, DataError, Element, LabelSpec, MissingRule, Split};
 use serde::{Deserialize, Serialize};
