@@ -14,10 +14,11 @@ use emberline_pipeline::{
     AnyStage, Component, Estimator, FitReport, Fitted, Kind, ParamErrors, Pinned, Registry, Rounds,
     Run, Stage, StopReason,
 };
+use ndarray::Array2;
 use serde_json::Value;
 
 use super::kernel::{Centres, Geometry};
-use super::model::{KMeansModel, output_columns};
+use super::model::{KMeansModel, array_of, output_columns};
 use super::params::{DistanceMeasure, InitMode, KMeansParams};
 use super::recluster::mean;
 use super::rounds::{Assign, Choice, Pick, Sums};
@@ -132,37 +133,9 @@ impl Estimator for KMeans {
     type Model = KMeansModel;
 
     fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<KMeansModel>> {
-        let pinned = run.pin(data, &self.spec(data.schema()))?;
-        if pinned.n_rows() == 0 {
-            return Err(DataError::Unusable("there are no rows to cluster".to_owned()).into());
-        }
-        if pinned.n_features() == 0 {
-            return Err(DataError::Unusable(format!(
-                "column `{}` has no slots to cluster by",
-                self.params.features_col
-            ))
-            .into());
-        }
-        self.check_width(pinned.n_features())?;
-        let geometry = Geometry {
-            cosine: self.params.distance_measure == DistanceMeasure::Cosine,
-            column: self.params.features_col.clone(),
-        };
-        let seed = self.params.seed.unwrap_or(run.seed);
-        let first = Seeding {
-            params: &self.params,
-            geometry: &geometry,
-            data: &pinned,
-            run,
-            seed,
-        }
-        .centres()?;
-        if first.iter().all(|c| c.k() == 0) {
-            return Err(DataError::Unusable(
-                "all rows have weight 0, so there is nothing to cluster".to_owned(),
-            )
-            .into());
-        }
+        let pinned = self.pin(data, run)?;
+        let geometry = self.geometry();
+        let first = self.seed(&pinned, &geometry, run)?;
         let lloyd = Lloyd {
             params: &self.params,
             geometry: &geometry,
@@ -182,6 +155,58 @@ impl Estimator for KMeans {
 }
 
 impl KMeans {
+    /// The first centres alone, `(k, d)` for each of the `n_init` starts, before any is moved; fewer than `k` where there are
+    /// fewer distinct rows. [`Estimator::fit`] starts from the same ones.
+    ///
+    /// # Errors
+    /// As [`Estimator::fit`].
+    pub fn first_centres(&self, data: &Dataset, run: &Run) -> Result<Vec<Array2<f64>>> {
+        let pinned = self.pin(data, run)?;
+        let starts = self.seed(&pinned, &self.geometry(), run)?;
+        Ok(starts.iter().map(array_of).collect())
+    }
+
+    fn pin(&self, data: &Dataset, run: &Run) -> Result<Pinned> {
+        let pinned = run.pin(data, &self.spec(data.schema()))?;
+        if pinned.n_rows() == 0 {
+            return Err(DataError::Unusable("there are no rows to cluster".to_owned()).into());
+        }
+        if pinned.n_features() == 0 {
+            return Err(DataError::Unusable(format!(
+                "column `{}` has no slots to cluster by",
+                self.params.features_col
+            ))
+            .into());
+        }
+        self.check_width(pinned.n_features())?;
+        Ok(pinned)
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            cosine: self.params.distance_measure == DistanceMeasure::Cosine,
+            column: self.params.features_col.clone(),
+        }
+    }
+
+    fn seed(&self, data: &Pinned, geometry: &Geometry, run: &Run) -> Result<Vec<Centres>> {
+        let first = Seeding {
+            params: &self.params,
+            geometry,
+            data,
+            run,
+            seed: self.params.seed.unwrap_or(run.seed),
+        }
+        .centres()?;
+        if first.iter().all(|c| c.k() == 0) {
+            return Err(DataError::Unusable(
+                "all rows have weight 0, so there is nothing to cluster".to_owned(),
+            )
+            .into());
+        }
+        Ok(first)
+    }
+
     fn report(&self, best: &Start, rows: u64) -> FitReport {
         let effective = best.filled;
         let mut warnings = Vec::new();

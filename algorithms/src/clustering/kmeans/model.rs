@@ -44,6 +44,11 @@ pub(super) fn output_columns(prediction: &str, distance: &str) -> Vec<Column> {
     columns
 }
 
+/// Centres as `(k, d)`.
+pub(super) fn array_of(centres: &Centres) -> Array2<f64> {
+    Array2::from_shape_fn((centres.k(), centres.d()), |(c, j)| centres.row(c)[j])
+}
+
 impl KMeansModel {
     pub(super) fn new(
         params: &KMeansParams,
@@ -73,9 +78,7 @@ impl KMeansModel {
     /// The centres `(k, d)`, of length 1 each under the cosine distance.
     #[must_use]
     pub fn centres(&self) -> Array2<f64> {
-        Array2::from_shape_fn((self.centres.k(), self.centres.d()), |(c, j)| {
-            self.centres.row(c)[j]
-        })
+        array_of(&self.centres)
     }
 
     fn geometry(&self) -> Geometry {

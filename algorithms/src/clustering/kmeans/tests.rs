@@ -80,6 +80,28 @@ fn distances(batch: &Batch) -> Vec<f64> {
 
 /// Source of the numbers and of the tolerances: case `kmeans_lloyd_fixed_start_iris` of the oracles.
 #[test]
+fn a_fit_starts_from_the_first_centres() {
+    let data = table(&blobs(500, 4));
+    let run = Run::local(42, 2);
+    for init_mode in MODES {
+        let params = KMeansParams { init_mode, ..k(4) };
+        let first = KMeans::build(params.clone(), &Registry::new())
+            .unwrap()
+            .first_centres(&data, &run)
+            .unwrap();
+        let rows: Vec<&[f64]> = first[0]
+            .rows()
+            .into_iter()
+            .map(|r| r.to_slice().unwrap())
+            .collect();
+        let from_there = fit(given(&rows), &data, 2).unwrap();
+        let own = fit(params, &data, 2).unwrap();
+        assert_eq!((first.len(), rows.len()), (1, 4));
+        assert_eq!(from_there.model.centres(), own.model.centres());
+    }
+}
+
+#[test]
 fn lloyd_from_given_rows_of_iris_goes_the_known_way() {
     let case = oracle("kmeans_lloyd_fixed_start_iris");
     let (want, rel) = (
