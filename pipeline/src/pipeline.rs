@@ -64,6 +64,12 @@ impl Pipeline {
         Ok(schemas)
     }
 
+    /// Columns of the data that fitting reads.
+    #[must_use]
+    pub fn required_columns(&self, input: &Schema) -> Vec<String> {
+        required(self.stages.iter().map(AnyStage::stage), input)
+    }
+
     /// Fits every stage in order; the report of each comes with the model.
     ///
     /// # Errors
@@ -224,19 +230,7 @@ impl PipelineModel {
     /// Columns of the training data that prediction needs (the label is not one of them).
     #[must_use]
     pub fn required_columns(&self) -> Vec<String> {
-        let mut schema = (*self.input).clone();
-        let mut made = std::collections::BTreeSet::new();
-        let mut required = Vec::new();
-        for stage in &self.stages {
-            for name in stage.reads(&schema) {
-                if !made.contains(&name) && !required.contains(&name) {
-                    required.push(name);
-                }
-            }
-            made.extend(stage.writes(&schema));
-            schema = stage.output_schema(&schema).unwrap_or(schema);
-        }
-        required
+        required(self.stages.iter().map(|s| &**s as &dyn Stage), &self.input)
     }
 
     /// Adds the model's columns to every batch as it is read: all stages in one pass.
@@ -337,6 +331,23 @@ impl Stage for Pipeline {
             .collect();
         Value::Array(stages)
     }
+}
+
+/// Columns of `input` that the stages read, each where it is read first.
+fn required<'a>(stages: impl Iterator<Item = &'a dyn Stage>, input: &Schema) -> Vec<String> {
+    let mut schema = input.clone();
+    let mut made = std::collections::BTreeSet::new();
+    let mut required = Vec::new();
+    for stage in stages {
+        for name in stage.reads(&schema) {
+            if !made.contains(&name) && !required.contains(&name) {
+                required.push(name);
+            }
+        }
+        made.extend(stage.writes(&schema));
+        schema = stage.output_schema(&schema).unwrap_or(schema);
+    }
+    required
 }
 
 fn written<'a>(stages: impl Iterator<Item = &'a dyn Stage>, input: &Schema) -> Vec<String> {

@@ -91,6 +91,13 @@ impl Run {
         self
     }
 
+    /// The same run on another engine.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// The same run inside the stage of that name; events and draws carry it.
     #[must_use]
     pub fn in_stage(&self, stage: &str) -> Self {
@@ -186,7 +193,7 @@ impl Run {
         n: usize,
         mut each: impl FnMut(W::Output) -> Result<()> + Send,
     ) -> Result<()> {
-        self.engine.fan_out(data, work, n, self, &mut |boxed| {
+        self.engine.fan_out(data, work, 0..n, self, &mut |boxed| {
             each(crate::engine::downcast_output::<W>(boxed)?)
         })
     }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use emberline::pipeline::engine::journal::{Checkpoints, Journal};
 use emberline::pipeline::event::JsonLines;
+use emberline::pipeline::model_file::Saved;
 use emberline::prelude::*;
 use serde_json::json;
 
@@ -18,6 +21,9 @@ pub struct TrainArgs {
     /// Replace an existing model file.
     #[arg(long)]
     overwrite: bool,
+    /// Go on from the checkpoint of a run that was killed or stopped; without one, start from the beginning.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
     /// Print one JSON object: metrics, model, rows, timings, stages.
     #[arg(long)]
     pub json: bool,
@@ -29,13 +35,13 @@ pub struct TrainArgs {
 pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
     let config = args.config.read(registry)?;
     let model_path = config.output.model.as_ref().map(Path::new);
-    if let Some(path) = model_path {
-        // Found out now rather than after an hour of training; the save itself checks again.
-        ModelFile::check_target(path, args.overwrite)?;
-    }
+    let checkpoints = model_path
+        .map(|path| checkpoints(path, &config, args))
+        .transpose()?;
     let (data, test) = config.dataset()?;
     config.check_data(registry, &data, test.as_ref())?;
-    let plan = TrainPlan::with_data(&config, data, test, registry)?;
+    let mut plan = TrainPlan::with_data(&config, data, test, registry)?;
+    plan.checkpoints = checkpoints;
 
     let folders = [
         model_path.and_then(Path::parent),
@@ -54,7 +60,8 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
     let outcome = train(&plan, registry, &run)?;
 
     let saved = model_path
-        .map(|path| outcome.model_file.save(path, args.overwrite))
+        .zip(plan.checkpoints.as_ref())
+        .map(|(path, checkpoints)| save(&outcome.model_file, path, checkpoints))
         .transpose()?;
     if let Some(folder) = &config.output.report {
         super::report::of_training(&config, &plan, &outcome, &run)?
@@ -95,6 +102,40 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the run writes its checkpoint, and whether it may write its model; found out now rather than after an hour of training.
+fn checkpoints(model: &Path, config: &Config, args: &TrainArgs) -> Result<Checkpoints> {
+    let path = Checkpoints::path_of(model);
+    let left = Journal::left_by(&path)?;
+    if left.is_some() && !args.resume && !args.overwrite {
+        return Err(Error::Usage(format!(
+            "a run that did not end left `{}`; go on from it with --resume, or start anew with --overwrite",
+            path.display()
+        )));
+    }
+    // What the interrupted run was allowed to do, the one that goes on may do.
+    let left = left.filter(|_| args.resume);
+    let overwrite = args.overwrite || left.as_ref().is_some_and(|l| l.overwrite);
+    if left.is_none() {
+        ModelFile::check_target(model, overwrite)?;
+    }
+    Ok(Checkpoints {
+        path,
+        interval: Duration::from_secs_f64(config.engine.checkpoint_interval),
+        resume: args.resume,
+        overwrite,
+    })
+}
+
+/// Saves the model, then removes the checkpoint: it has served.
+fn save(file: &ModelFile, path: &Path, checkpoints: &Checkpoints) -> Result<Saved> {
+    // A run may be killed between the two: the one that goes on finds its own model there.
+    let bytes = file.to_bytes()?;
+    let own = checkpoints.resume && std::fs::read(path).is_ok_and(|found| found == bytes);
+    let saved = file.save(path, checkpoints.overwrite || own)?;
+    std::fs::remove_file(&checkpoints.path).map_err(|e| DataError::io(&checkpoints.path, e))?;
+    Ok(saved)
 }
 
 /// Metrics on held-out rows, else those on training rows that the config asked for.

@@ -20,6 +20,8 @@ pub(super) const TABLES: [&str; 6] = ["data", "pipeline", "evaluate", "engine", 
 /// A memory limit below this holds not even one block.
 const LEAST_MEMORY: u64 = 1 << 20;
 const MOST_THREADS: usize = 4096;
+/// Seconds between checkpoints, at most: a day.
+const LONGEST_INTERVAL: f64 = 86_400.0;
 const MOST_PARTITIONS: usize = 1 << 20;
 
 /// Every key at the top of a config.
@@ -199,6 +201,13 @@ pub(super) fn engine(options: &EngineOptions, root: &DeTable<'_>, notes: &mut No
     if options.threads > MOST_THREADS {
         let what = format!("`engine.threads` must be at most {MOST_THREADS}");
         notes.at(place(root, &["engine", "threads"]), what);
+    }
+    if !(0.0..=LONGEST_INTERVAL).contains(&options.checkpoint_interval) {
+        let what = format!(
+            "`engine.checkpoint_interval` must be 0 to {LONGEST_INTERVAL} seconds, got {}",
+            options.checkpoint_interval
+        );
+        notes.at(place(root, &["engine", "checkpoint_interval"]), what);
     }
 }
 

@@ -74,13 +74,26 @@ pub enum EngineKind {
 }
 
 /// The engine. Changes no result.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
     /// `local`: the cores of this machine. Default: `local`.
     pub kind: EngineKind,
     /// Threads; 0 means one a core. Default: 0.
     pub threads: usize,
+    /// Seconds of work that are done again, at most, after a kill: how often `train` writes its checkpoint, a file beside the
+    /// model (`NAME.ember.checkpoint`) that is gone once the model is written. 0: after every round. Default: 30.
+    pub checkpoint_interval: f64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            kind: EngineKind::default(),
+            threads: 0,
+            checkpoint_interval: 30.0,
+        }
+    }
 }
 
 /// What is written. Paths are relative to the current directory. Default: nothing.

@@ -1,6 +1,7 @@
 //! Pieces of work done in any order, with their outputs passed on in index order.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use crate::{Error, Result};
 /// Hands out indices and takes outputs back, passing them on in index order.
 pub(super) struct InOrder<'a> {
     next: AtomicUsize,
+    end: usize,
     failed: AtomicBool,
     arrived: Mutex<Arrived<'a>>,
 }
@@ -22,27 +24,31 @@ struct Arrived<'a> {
 }
 
 impl<'a> InOrder<'a> {
-    /// Passes outputs on to `each`.
-    pub(super) fn new(each: &'a mut (dyn FnMut(Boxed) -> Result<()> + Send)) -> Self {
+    /// Hands out these indices and passes outputs on to `each`.
+    pub(super) fn new(
+        pieces: Range<usize>,
+        each: &'a mut (dyn FnMut(Boxed) -> Result<()> + Send),
+    ) -> Self {
         let arrived = Arrived {
             each,
-            passed: 0,
+            passed: pieces.start,
             waiting: BTreeMap::new(),
             error: None,
         };
         Self {
-            next: AtomicUsize::new(0),
+            next: AtomicUsize::new(pieces.start),
+            end: pieces.end,
             failed: AtomicBool::new(false),
             arrived: Mutex::new(arrived),
         }
     }
 
-    /// The next index, of `n`; `None` when there is none or a piece failed.
-    pub(super) fn take(&self, n: usize) -> Option<usize> {
+    /// The next index; `None` when there is none or a piece failed.
+    pub(super) fn take(&self) -> Option<usize> {
         if self.failed.load(Ordering::Relaxed) {
             return None;
         }
-        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < n)
+        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < self.end)
     }
 
     /// Takes the output of piece `i` back.
@@ -85,7 +91,7 @@ mod tests {
             seen.push(*boxed.downcast::<usize>().unwrap());
             Ok(())
         };
-        let queue = InOrder::new(&mut each);
+        let queue = InOrder::new(0..4, &mut each);
         for i in [2, 0, 3, 1] {
             queue.give(i, Ok(Box::new(i)));
         }
@@ -96,11 +102,11 @@ mod tests {
     #[test]
     fn the_error_of_the_lowest_index_wins_and_no_more_work_is_handed_out() {
         let mut each = |_: Boxed| Ok(());
-        let queue = InOrder::new(&mut each);
-        assert_eq!((queue.take(9), queue.take(9)), (Some(0), Some(1)));
+        let queue = InOrder::new(0..9, &mut each);
+        assert_eq!((queue.take(), queue.take()), (Some(0), Some(1)));
         let failure = |i: usize| Err(Error::Engine(format!("piece {i}")));
         queue.give(1, failure(1));
-        assert_eq!(queue.take(9), None);
+        assert_eq!(queue.take(), None);
         queue.give(0, failure(0));
         assert_eq!(queue.finish().unwrap_err().to_string(), "engine: piece 0");
     }

@@ -1,5 +1,6 @@
 //! The engine of one machine.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot, map_in_order};
@@ -129,18 +130,18 @@ impl Engine for Local {
         &self,
         data: &Pinned,
         work: &dyn ErasedWork,
-        n: usize,
+        pieces: Range<usize>,
         run: &Run,
         each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
     ) -> Result<()> {
         self.install(|| {
             let shared = work.gather_erased(data)?;
-            let queue = InOrder::new(each);
+            let queue = InOrder::new(pieces.clone(), each);
             // Indices are taken one by one, not split in halves: outputs come nearly in order, and few wait for others.
-            (0..rayon::current_num_threads().min(n))
+            (0..rayon::current_num_threads().min(pieces.len()))
                 .into_par_iter()
                 .for_each(|_| {
-                    while let Some(i) = queue.take(n) {
+                    while let Some(i) = queue.take() {
                         let output = run
                             .cancel
                             .check()

@@ -9,10 +9,13 @@
 //! rounding errors grow with the logarithm of the row count. A remote engine gets the same bits by sending, per
 //! partition, the partials of the maximal whole subtrees inside it.
 mod in_order;
+pub mod journal;
 mod local;
 mod pinned;
 mod round;
 mod spilled;
+
+use std::ops::Range;
 
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
 
@@ -58,7 +61,7 @@ pub trait Engine: Send + Sync {
         run: &Run,
     ) -> Result<Option<Boxed>>;
 
-    /// `n` independent pieces of work over all blocks. Each output is handed to `each` in index order, as soon as it and all
+    /// Independent pieces of work over all blocks, those of these indices. Each output is handed to `each` in index order, as soon as it and all
     /// before it are there; what `each` refuses ends the work.
     ///
     /// # Errors
@@ -67,7 +70,7 @@ pub trait Engine: Send + Sync {
         &self,
         data: &Pinned,
         work: &dyn ErasedWork,
-        n: usize,
+        pieces: Range<usize>,
         run: &Run,
         each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
     ) -> Result<()>;

@@ -7,6 +7,7 @@ use emberline_datasets::{Block, DataError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::journal::{from_bytes, to_bytes};
 use crate::{Error, Result};
 
 /// Sums, counts or other summaries of some blocks.
@@ -102,6 +103,21 @@ pub trait ErasedRound<U>: Send + Sync {
     fn map_erased(&self, unit: &U, scratch: &mut Option<Boxed>) -> Result<Boxed>;
     /// [`Partial::merge`].
     fn merge_erased(&self, first: Boxed, later: Boxed) -> Boxed;
+    /// The round itself as bytes: what is broadcast.
+    ///
+    /// # Errors
+    /// Its state cannot be serialised.
+    fn state_bytes(&self) -> Result<Vec<u8>>;
+    /// A partial as bytes.
+    ///
+    /// # Errors
+    /// It is of another round, or cannot be serialised.
+    fn save_erased(&self, partial: &Boxed) -> Result<Vec<u8>>;
+    /// The partial that [`ErasedRound::save_erased`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are no such partial.
+    fn load_erased(&self, bytes: &[u8]) -> Result<Boxed>;
 }
 
 impl<R: Round> ErasedRound<R::Unit> for R {
@@ -133,6 +149,18 @@ impl<R: Round> ErasedRound<R::Unit> for R {
             (Ok(_), Err(b)) => b,
         }
     }
+
+    fn state_bytes(&self) -> Result<Vec<u8>> {
+        to_bytes(self)
+    }
+
+    fn save_erased(&self, partial: &Boxed) -> Result<Vec<u8>> {
+        to_bytes(known::<R::Partial>(partial, R::NAME)?)
+    }
+
+    fn load_erased(&self, bytes: &[u8]) -> Result<Boxed> {
+        Ok(Box::new(from_bytes::<R::Partial>(R::NAME, bytes)?))
+    }
 }
 
 /// Object-safe face of [`Work`]; nobody implements it by hand.
@@ -149,6 +177,21 @@ pub trait ErasedWork: Send + Sync {
     /// # Errors
     /// As [`Work::run`].
     fn run_erased(&self, index: u64, shared: &(dyn Any + Send + Sync)) -> Result<Boxed>;
+    /// The work itself as bytes.
+    ///
+    /// # Errors
+    /// Its state cannot be serialised.
+    fn state_bytes(&self) -> Result<Vec<u8>>;
+    /// An output as bytes.
+    ///
+    /// # Errors
+    /// It is of other work, or cannot be serialised.
+    fn save_erased(&self, output: &Boxed) -> Result<Vec<u8>>;
+    /// The output that [`ErasedWork::save_erased`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are no such output.
+    fn load_erased(&self, bytes: &[u8]) -> Result<Boxed>;
 }
 
 impl<W: Work> ErasedWork for W
@@ -169,6 +212,22 @@ where
             .ok_or_else(|| mixed_up(W::NAME))?;
         Ok(Box::new(self.run(index, shared)?))
     }
+
+    fn state_bytes(&self) -> Result<Vec<u8>> {
+        to_bytes(self)
+    }
+
+    fn save_erased(&self, output: &Boxed) -> Result<Vec<u8>> {
+        to_bytes(known::<W::Output>(output, W::NAME)?)
+    }
+
+    fn load_erased(&self, bytes: &[u8]) -> Result<Boxed> {
+        Ok(Box::new(from_bytes::<W::Output>(W::NAME, bytes)?))
+    }
+}
+
+fn known<'a, T: 'static>(boxed: &'a Boxed, name: &str) -> Result<&'a T> {
+    boxed.downcast_ref().ok_or_else(|| mixed_up(name))
 }
 
 fn mixed_up(name: &str) -> Error {

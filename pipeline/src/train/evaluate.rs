@@ -7,7 +7,7 @@ use emberline_datasets::schema::nearest;
 use serde_json::Value;
 
 use super::conform::conform;
-use super::{data_columns, profile::profile};
+use super::profile::profile;
 use crate::evaluate::{EvaluatorColumns, EvaluatorEntry, Metrics};
 use crate::event::Event;
 use crate::model_file::ModelFile;
@@ -85,7 +85,7 @@ fn training_share(file: &ModelFile, data: &Dataset, run: &Run) -> Result<Option<
     let Some(trained) = &file.evidence.data else {
         return Ok(None);
     };
-    let columns: Vec<String> = data_columns(&file.model);
+    let columns: Vec<String> = trained.columns.keys().cloned().collect();
     if columns.iter().any(|c| data.schema().index_of(c).is_none()) {
         return Ok(None);
     }

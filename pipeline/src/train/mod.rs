@@ -10,9 +10,10 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use emberline_datasets::{DataError, Dataset};
+use emberline_datasets::{DataError, Dataset, Schema};
 use serde::Serialize;
 
 pub use evaluate::{EvaluateOptions, Evaluation, evaluate_model};
@@ -22,10 +23,11 @@ pub use predict::predict;
 use self::evaluate::{Plan, Predictor};
 use self::profile::profile;
 use crate::Result;
+use crate::engine::journal::{Identity, Journal};
 use crate::evaluate::Metrics;
 use crate::event::Event;
 use crate::model_file::{DataEvidence, Evidence, ModelFile, Probes, RowCounts, StageEvidence};
-use crate::pipeline::{FittedPipeline, PipelineModel, StageReport};
+use crate::pipeline::{FittedPipeline, Pipeline, PipelineModel, StageReport};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
 
@@ -109,7 +111,9 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
     };
     let mut timings = Timings::default();
     let sides = timed(&mut timings.load, || Sides::load(plan, run))?;
-    let fitted = timed(&mut timings.fit, || plan.pipeline.fit(&sides.train, run))?;
+    let columns = data_columns(&plan.pipeline, sides.train.schema());
+    let data = profile(&sides.train, &columns, run)?;
+    let fitted = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
     let mut warnings = sides.warnings.clone();
     warnings.extend(fit_warnings(&fitted));
     let measured = timed(&mut timings.evaluate, || {
@@ -122,9 +126,8 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
             run,
         )
     })?;
-    let data = profile(&sides.train, &data_columns(&fitted.model), run)?;
     if plan.test.is_some() {
-        warnings.extend(leak(&data, &fitted.model, &sides, run)?);
+        warnings.extend(leak(&data, &columns, &fitted.model, &sides, run)?);
     }
     for metrics in [&measured.held_out, &measured.training]
         .into_iter()
@@ -223,16 +226,38 @@ fn measure(
     Ok(Measured { held_out, training })
 }
 
-/// Columns that the digest of the data covers: those the model reads, its label and its weight.
-fn data_columns(model: &PipelineModel) -> Vec<String> {
-    let mut columns = model.required_columns();
-    let roles = model.input_schema().roles();
+/// Fits under a journal where the plan wants checkpoints; a run that is stopped writes what it has.
+fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Result<FittedPipeline> {
+    let Some(checkpoints) = &plan.checkpoints else {
+        return plan.pipeline.fit(&sides.train, run);
+    };
+    let identity = Identity {
+        config: plan.config_text.clone().unwrap_or_default(),
+        data: data.digest.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        simd: emberline_datasets::simd::name().to_owned(),
+        overwrite: checkpoints.overwrite,
+    };
+    let journal = Arc::new(Journal::open(run.engine.clone(), checkpoints, &identity)?);
+    let fitted = plan
+        .pipeline
+        .fit(&sides.train, &run.clone().with_engine(journal.clone()));
+    // Whatever ended the fit, what was computed so far need not be computed again.
+    journal.flush()?;
+    fitted
+}
+
+/// Columns that the digest of the data covers, by name: those the stages read, the label and the weight.
+fn data_columns(pipeline: &Pipeline, schema: &Schema) -> Vec<String> {
+    let mut columns = pipeline.required_columns(schema);
+    let roles = schema.roles();
     for role in [&roles.label, &roles.weight].into_iter().flatten() {
         if !columns.contains(role) {
             columns.push(role.clone());
         }
     }
-    columns.retain(|c| model.input_schema().index_of(c).is_some());
+    columns.retain(|c| schema.index_of(c).is_some());
+    columns.sort();
     columns
 }
 
@@ -249,6 +274,7 @@ fn fit_warnings(fitted: &FittedPipeline) -> Vec<String> {
 /// A separate test set that shares rows with the training set flatters the model.
 fn leak(
     trained: &DataEvidence,
+    columns: &[String],
     model: &PipelineModel,
     sides: &Sides,
     run: &Run,
@@ -257,11 +283,10 @@ fn leak(
         return Ok(None);
     };
     let test = conform::conform(model, test)?;
-    let columns = data_columns(model);
     if columns.iter().any(|c| test.schema().index_of(c).is_none()) {
         return Ok(None);
     }
-    let share = trained.share_of(&profile(&test, &columns, run)?);
+    let share = trained.share_of(&profile(&test, columns, run)?);
     Ok(share.filter(|s| *s >= 0.5).map(|share| {
         let message = format!(
             "about {:.0} % of the test rows are also training rows; the metrics flatter the model",

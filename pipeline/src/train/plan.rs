@@ -4,6 +4,7 @@ use emberline_datasets::{Dataset, Split};
 
 use super::evaluate::{Plan, Predictor};
 use crate::config::Config;
+use crate::engine::journal::Checkpoints;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::{Error, Result};
@@ -27,6 +28,8 @@ pub struct TrainPlan {
     pub on_train: bool,
     /// The config in canonical form, for the evidence, without what changes no result.
     pub config_text: Option<String>,
+    /// Where the run writes its checkpoint; `None` writes none.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl TrainPlan {
@@ -42,6 +45,7 @@ impl TrainPlan {
             metrics: Vec::new(),
             on_train: false,
             config_text: None,
+            checkpoints: None,
         }
     }
 
@@ -78,6 +82,7 @@ impl TrainPlan {
             pipeline: config.pipeline(registry)?,
             metrics: config.evaluate.metrics.clone(),
             config_text: Some(config.to_toml()),
+            checkpoints: None,
         })
     }
 
@@ -99,6 +104,13 @@ impl TrainPlan {
     #[must_use]
     pub fn metrics<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.metrics = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same plan with a checkpoint: a run that is killed can go on from it.
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
         self
     }
 

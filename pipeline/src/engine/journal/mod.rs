@@ -1,0 +1,239 @@
+//! Checkpoints: a journal of what the rounds of a run gave, from which a run that was killed goes on.
+//!
+//! A learner's driver is a pure function of the results of its rounds. So nothing of the driver is saved: [`Journal`] stands before
+//! the real engine, writes down each merged partial and each finished piece of work, and hands them out again in a run
+//! that resumes. The driver then walks the same path to where the journal ends, without reading the data, and the rounds go on
+//! from there. Every learner has checkpoints this way, those of other crates too, and the resumed model is equal to the byte.
+//!
+//! Size: what the rounds merge (k-means `k (d + 1)` numbers a round, a linear model `d + 1` a class and pass, a forest each tree
+//! once). Results beyond [`LARGEST`] are computed again instead.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Boxed, Engine, ErasedRound, ErasedWork, Pinned};
+use crate::run::Run;
+use crate::{Error, Result};
+use file::{Entry, Log};
+
+/// Bytes of the largest result that is written down: what is larger (all values of a column, say) is read again instead.
+pub const LARGEST: usize = 64 << 20;
+
+/// Where a run writes its checkpoint, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoints {
+    /// The file; removed by the caller once the model is saved.
+    pub path: PathBuf,
+    /// Work that is done again after a kill, at most; zero writes after every round.
+    pub interval: Duration,
+    /// Go on from the file where there is one; else it is replaced.
+    pub resume: bool,
+    /// Whether the run may replace an existing model: kept, so that the resumed run may do so too.
+    pub overwrite: bool,
+}
+
+impl Checkpoints {
+    /// The file that belongs to a model file: beside it, `NAME.ember.checkpoint`.
+    #[must_use]
+    pub fn path_of(model: &Path) -> PathBuf {
+        let mut name = model.as_os_str().to_owned();
+        name.push(".checkpoint");
+        name.into()
+    }
+}
+
+/// What must be the same for a run to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The config in canonical form, without what changes no result; empty for a script.
+    pub config: String,
+    /// Digest of the training rows.
+    pub data: String,
+    /// Version of the program.
+    pub version: String,
+    /// Instruction set: sums may differ between two of them.
+    pub simd: String,
+    /// Whether the interrupted run may replace a model file.
+    pub overwrite: bool,
+}
+
+/// An engine that writes down what another engine gives, and hands out what was written down before.
+pub struct Journal {
+    inner: Arc<dyn Engine>,
+    log: Mutex<Log>,
+}
+
+impl Journal {
+    /// Opens the journal of a run before `inner`.
+    ///
+    /// # Errors
+    /// The file cannot be written, another process holds it, or it belongs to another config, other data or another
+    /// program: the message says which.
+    pub fn open(
+        inner: Arc<dyn Engine>,
+        checkpoints: &Checkpoints,
+        identity: &Identity,
+    ) -> Result<Self> {
+        let log = Log::open(checkpoints, identity)?;
+        Ok(Self {
+            inner,
+            log: Mutex::new(log),
+        })
+    }
+
+    /// Whose journal lies at `path`; `None` where there is none, or a kill came before its header was whole.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none of this version's.
+    pub fn left_by(path: &Path) -> Result<Option<Identity>> {
+        file::identity(path)
+    }
+
+    /// Writes what was not written yet. To be called when a run stops early.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn flush(&self) -> Result<()> {
+        self.log().flush()
+    }
+
+    /// Rounds and pieces of work that were taken from the file.
+    #[must_use]
+    pub fn n_replayed(&self) -> u64 {
+        self.log().n_replayed()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The result of a round: from the journal, else from `compute`.
+    fn round<U>(
+        &self,
+        round: &dyn ErasedRound<U>,
+        compute: impl FnOnce() -> Result<Option<Boxed>>,
+    ) -> Result<Option<Boxed>> {
+        let key = key(round.name(), &round.state_bytes()?);
+        match self.log().replay(&key)? {
+            Some(Entry::Nothing) => return Ok(None),
+            Some(Entry::Result(bytes)) => return round.load_erased(&bytes).map(Some),
+            Some(Entry::TooLarge) => return compute(),
+            None => {}
+        }
+        let result = compute()?;
+        let entry = match &result {
+            None => Entry::Nothing,
+            Some(partial) => Entry::of(round.save_erased(partial)?),
+        };
+        self.log().append(&key, &entry)?;
+        Ok(result)
+    }
+}
+
+/// What a record is for: the name of a round and a digest of its state, so that a journal never answers another question.
+fn key(name: &str, state: &[u8]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update((name.len() as u64).to_le_bytes());
+    hash.update(name);
+    hash.update(state);
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash.finalize()[..16]);
+    key
+}
+
+impl Engine for Journal {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned> {
+        self.inner.pin(data, spec, run)
+    }
+
+    fn over_blocks(
+        &self,
+        data: &Pinned,
+        round: &dyn ErasedRound<Block>,
+        run: &Run,
+    ) -> Result<Option<Boxed>> {
+        self.round(round, || self.inner.over_blocks(data, round, run))
+    }
+
+    fn over_batches(
+        &self,
+        data: &Dataset,
+        columns: &[String],
+        round: &dyn ErasedRound<Batch>,
+        run: &Run,
+    ) -> Result<Option<Boxed>> {
+        self.round(round, || self.inner.over_batches(data, columns, round, run))
+    }
+
+    fn fan_out(
+        &self,
+        data: &Pinned,
+        work: &dyn ErasedWork,
+        pieces: Range<usize>,
+        run: &Run,
+        each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
+    ) -> Result<()> {
+        let state = work.state_bytes()?;
+        let key = |i: usize| {
+            key(
+                work.name(),
+                &[&state[..], &(i as u64).to_le_bytes()].concat(),
+            )
+        };
+        let mut next = pieces.start;
+        while next < pieces.end {
+            let Some(entry) = self.log().replay(&key(next))? else {
+                break;
+            };
+            match entry {
+                Entry::Result(bytes) => each(work.load_erased(&bytes)?)?,
+                Entry::Nothing | Entry::TooLarge => {
+                    self.inner.fan_out(data, work, next..next + 1, run, each)?;
+                }
+            }
+            next += 1;
+        }
+        if next == pieces.end {
+            return Ok(());
+        }
+        let log = &self.log;
+        self.inner
+            .fan_out(data, work, next..pieces.end, run, &mut |output| {
+                let entry = Entry::of(work.save_erased(&output)?);
+                each(output)?;
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                log.append(&key(next), &entry)?;
+                next += 1;
+                Ok(())
+            })
+    }
+}
+
+/// The value as bytes, exact for every float.
+pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    postcard::to_allocvec(value)
+        .map_err(|e| Error::Engine(format!("a partial result cannot be written down: {e}")))
+}
+
+/// The value that [`to_bytes`] wrote.
+pub(super) fn from_bytes<T: for<'a> Deserialize<'a>>(name: &str, bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|e| {
+        Error::Engine(format!(
+            "the checkpoint's result of `{name}` cannot be read ({e}); start anew with --overwrite"
+        ))
+    })
+}
