@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float64Array, RecordBatch,
-    StringArray, StructArray, new_empty_array,
+    StructArray, new_empty_array,
 };
 use crate::arrow::compute;
 use crate::arrow::datatypes::{
@@ -14,6 +14,8 @@ use crate::arrow::datatypes::{
 
 use crate::arrow::buffer::ScalarBuffer;
 use crate::schema::{Column, ColumnType, Element, Layout, Schema, SchemaError};
+use crate::source::coded;
+use crate::text_column::{TextColumn, coded_type, written_out};
 use crate::{DataError, Result};
 
 /// Rows of one block of the source: equally long columns, and the stable id of each row.
@@ -53,7 +55,9 @@ impl Batch {
                 ));
             }
             let unknown_width = matches!(column.ty, ColumnType::Vector { width: None, .. });
-            if !unknown_width && !array.data_type().equals_datatype(&column.ty.to_arrow()) {
+            let coded = column.ty == ColumnType::Text && *array.data_type() == coded_type();
+            if !unknown_width && !coded && !array.data_type().equals_datatype(&column.ty.to_arrow())
+            {
                 return fault(format!(
                     "column `{}` is {}, the schema says {}",
                     column.name,
@@ -169,11 +173,8 @@ impl Batch {
     ///
     /// # Errors
     /// No such column, or another type.
-    pub fn text(&self, name: &str) -> Result<&StringArray> {
-        let array = self.column(name)?;
-        array
-            .as_string_opt::<i32>()
-            .ok_or_else(|| self.wrong_type(name, "text"))
+    pub fn text(&self, name: &str) -> Result<TextColumn<'_>> {
+        TextColumn::of(self.column(name)?).ok_or_else(|| self.wrong_type(name, "text"))
     }
 
     /// A vector column, dense or sparse.
@@ -289,7 +290,30 @@ impl Batch {
         Self::new(schema, self.columns.clone(), self.row_ids.clone())
     }
 
-    /// The rows as an Arrow record batch (without row ids).
+    /// The same rows with every text written out, as programs expect it that know nothing of [`TextColumn`].
+    ///
+    /// # Errors
+    /// [`DataError::Format`] where Arrow refuses.
+    pub fn with_plain_text(&self) -> Result<Self> {
+        let columns = self.columns.iter().map(written_out);
+        Ok(Self {
+            schema: self.schema.clone(),
+            columns: columns.collect::<Result<_>>()?,
+            row_ids: self.row_ids.clone(),
+        })
+    }
+
+    /// The same rows with text that repeats as codes, as it is best kept.
+    pub(crate) fn with_coded_text(&self) -> Result<Self> {
+        let columns = self.columns.iter().map(coded);
+        Ok(Self {
+            schema: self.schema.clone(),
+            columns: columns.collect::<Result<_>>()?,
+            row_ids: self.row_ids.clone(),
+        })
+    }
+
+    /// The rows as an Arrow record batch (without row ids), text written out.
     ///
     /// # Errors
     /// [`DataError::Format`] where Arrow refuses, such as for a null in a column declared without.
@@ -298,7 +322,7 @@ impl Batch {
             crate::arrow::array::RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
         Ok(RecordBatch::try_new_with_options(
             self.schema.to_arrow(),
-            self.columns.clone(),
+            self.with_plain_text()?.columns,
             &options,
         )?)
     }
@@ -490,6 +514,24 @@ impl<'a> VectorColumn<'a> {
         !matches!(self.values, Values::Sparse { .. })
     }
 
+    /// The rows of a sparse `f64` column: where each row starts among its slots and values (`rows + 1`), slots, values.
+    #[must_use]
+    pub fn as_sparse(&self) -> Option<(&'a [i32], &'a [u32], &'a [f64])> {
+        let Values::Sparse {
+            offsets,
+            indices,
+            values,
+        } = self.values
+        else {
+            return None;
+        };
+        let values: &[f64] = values.as_primitive_opt::<Float64Type>()?.values();
+        // A slice of rows has the offsets of its own and the values of all.
+        let starts_here = offsets.first() == Some(&0);
+        (starts_here && offsets.last().map(|o| *o as usize) == Some(values.len()))
+            .then_some((offsets, indices, values))
+    }
+
     /// All rows of a dense `f64` column without nulls, row-major, without a copy.
     #[must_use]
     pub fn as_f64_slice(&self) -> Option<&'a [f64]> {
@@ -571,6 +613,19 @@ pub fn dense_vectors(
 /// # Errors
 /// [`DataError::Format`] where the lengths disagree.
 pub fn sparse_vectors(offsets: Vec<i32>, indices: Vec<u32>, values: Vec<f64>) -> Result<ArrayRef> {
+    sparse_vectors_of(offsets, indices, values, Element::F64)
+}
+
+/// As [`sparse_vectors`], with numbers of this width; `f32` columns round here, once.
+///
+/// # Errors
+/// As [`sparse_vectors`].
+pub fn sparse_vectors_of(
+    offsets: Vec<i32>,
+    indices: Vec<u32>,
+    values: Vec<f64>,
+    element: Element,
+) -> Result<ArrayRef> {
     use crate::arrow::array::{ListArray, PrimitiveArray};
     use crate::arrow::buffer::{OffsetBuffer, ScalarBuffer};
     use crate::arrow::datatypes::{DataType, Field};
@@ -596,10 +651,17 @@ pub fn sparse_vectors(offsets: Vec<i32>, indices: Vec<u32>, values: Vec<f64>) ->
         DataType::UInt32,
         Arc::new(PrimitiveArray::<UInt32Type>::new(indices.into(), None)),
     )?;
-    let numbers = list(
-        DataType::Float64,
-        Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), None)),
-    )?;
+    let numbers = match element {
+        Element::F64 => {
+            let values = PrimitiveArray::<Float64Type>::new(values.into(), None);
+            list(DataType::Float64, Arc::new(values))?
+        }
+        Element::F32 => {
+            let narrow: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+            let values = PrimitiveArray::<Float32Type>::new(narrow.into(), None);
+            list(DataType::Float32, Arc::new(values))?
+        }
+    };
     let fields = vec![
         Field::new("indices", slots.data_type().clone(), false),
         Field::new("values", numbers.data_type().clone(), false),

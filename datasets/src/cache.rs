@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::dataset::Dataset;
 use crate::parallel::map_in_order;
-use crate::store::StoreBuilder;
+use crate::schema::Schema;
+use crate::source::{Chunk, Source};
+use crate::store::{Budget, StoreBuilder, StoredSource};
 use crate::{DataError, Result};
 
 impl Dataset {
@@ -18,15 +21,146 @@ impl Dataset {
     /// # Errors
     /// Reading fails, a step refuses a value, or the temporary file cannot be written.
     pub fn cache(&self, memory_limit: Option<u64>) -> Result<Self> {
-        let chunks = self.chunks()?;
-        let mut store = StoreBuilder::new(self.schema().clone(), memory_limit);
-        map_in_order::<_, DataError>(
-            chunks.len(),
-            |i| Ok((self.read(i, None)?, chunks[i].first_row)),
-            |(batch, first_row)| store.push(batch, first_row),
-        )?;
-        let source = store.finish(self.source().origin(), self.source().cuts());
-        Ok(Self::new(Arc::new(source)).repartition(self.n_partitions()))
+        let all: Vec<String> = names(self.schema());
+        let parts = std::slice::from_ref(self);
+        Ok(Self::cache_parts(parts, &all, memory_limit)?.swap_remove(0))
+    }
+
+    /// As [`Dataset::cache`], for several datasets in one pass where they are sides of one split, and under one limit for all
+    /// of them. Of each, the named columns that it has are kept; a column that is not is still there, and read again from the
+    /// source where it is asked for.
+    ///
+    /// # Errors
+    /// As [`Dataset::cache`].
+    pub fn cache_parts(
+        parts: &[Self],
+        columns: &[String],
+        memory_limit: Option<u64>,
+    ) -> Result<Vec<Self>> {
+        let budget = Budget::new(memory_limit);
+        match Self::common_steps(parts) {
+            Some(common) => cache_together(parts, common, columns, &budget),
+            None => parts
+                .iter()
+                .map(|part| {
+                    let one = std::slice::from_ref(part);
+                    Ok(cache_together(one, part.n_steps(), columns, &budget)?.swap_remove(0))
+                })
+                .collect(),
+        }
+    }
+}
+
+fn names(schema: &Schema) -> Vec<String> {
+    schema.columns().iter().map(|c| c.name.clone()).collect()
+}
+
+fn cache_together(
+    parts: &[Dataset],
+    common: usize,
+    columns: &[String],
+    budget: &Budget,
+) -> Result<Vec<Dataset>> {
+    let Some(first) = parts.first() else {
+        return Ok(Vec::new());
+    };
+    let wanted: Vec<Vec<String>> = parts
+        .iter()
+        .map(|part| {
+            let mut wanted = names(part.schema());
+            wanted.retain(|name| columns.contains(name));
+            wanted
+        })
+        .collect();
+    let mut stores = Vec::with_capacity(parts.len());
+    for (part, wanted) in parts.iter().zip(&wanted) {
+        let schema = Arc::new(part.schema().select(wanted)?);
+        stores.push(StoreBuilder::new(schema, budget.clone()));
+    }
+    let chunks = first.chunks()?;
+    map_in_order::<_, DataError>(
+        chunks.len(),
+        |i| {
+            let batches = Dataset::read_together(parts, common, i, &wanted)?;
+            let batches = batches.iter().map(Batch::with_coded_text);
+            Ok((batches.collect::<Result<Vec<_>>>()?, chunks[i].first_row))
+        },
+        |(batches, first_row)| {
+            let mut pairs = stores.iter_mut().zip(batches);
+            pairs.try_for_each(|(store, batch)| store.push(batch, first_row))
+        },
+    )?;
+    parts
+        .iter()
+        .zip(stores)
+        .map(|(part, store)| {
+            let stored = store.finish(part.source().origin(), part.source().cuts());
+            let source: Arc<dyn Source> =
+                if stored.schema().columns().len() == part.schema().columns().len() {
+                    Arc::new(stored)
+                } else {
+                    Arc::new(SomeColumns::new(stored, part))
+                };
+            Ok(Dataset::new(source).repartition(part.n_partitions()))
+        })
+        .collect()
+}
+
+/// Rows of which some columns are kept; the others are read again where they are asked for.
+#[derive(Debug)]
+struct SomeColumns {
+    kept: StoredSource,
+    /// Where each column is kept, if it is.
+    places: Vec<Option<usize>>,
+    whole: Dataset,
+}
+
+impl SomeColumns {
+    fn new(kept: StoredSource, whole: &Dataset) -> Self {
+        let place = |name: String| kept.schema().index_of(&name);
+        Self {
+            places: names(whole.schema()).into_iter().map(place).collect(),
+            kept,
+            whole: whole.clone(),
+        }
+    }
+}
+
+impl Source for SomeColumns {
+    fn origin(&self) -> &str {
+        self.kept.origin()
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        self.whole.schema()
+    }
+
+    fn chunks(&self) -> Result<Arc<[Chunk]>> {
+        self.kept.chunks()
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        self.kept.known_rows()
+    }
+
+    fn cuts(&self) -> Option<Arc<[usize]>> {
+        self.kept.cuts()
+    }
+
+    fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
+        let kept: Option<Vec<usize>> = columns.iter().map(|&i| self.places[i]).collect();
+        match kept {
+            Some(kept) => self.kept.read(chunk, &kept),
+            None => {
+                let all = self.whole.schema().columns();
+                let names: Vec<String> = columns.iter().map(|&i| all[i].name.clone()).collect();
+                self.whole.read(chunk, Some(&names))
+            }
+        }
+    }
+
+    fn quarantined(&self) -> u64 {
+        self.whole.source().quarantined()
     }
 }
 
@@ -136,7 +270,7 @@ mod tests {
     #[test]
     fn only_what_exceeds_the_limit_is_spilled() {
         let spilled = |limit| {
-            let mut store = StoreBuilder::new(table().schema().clone(), limit);
+            let mut store = StoreBuilder::new(table().schema().clone(), Budget::new(limit));
             for batch in table().batches(None).unwrap() {
                 store.push(batch.unwrap(), 0).unwrap();
             }

@@ -221,20 +221,27 @@ impl Dataset {
                 .map(|c| c.name.clone())
                 .collect(),
         };
-        let plan = self.plan(&wanted);
-        let mut batch = self.source.read(chunk, &plan.source_columns)?;
-        let base = self
-            .base
-            .select(&names_at(&self.base, &plan.source_columns))?;
-        batch = batch.with_schema(Arc::new(base))?;
-        for link in plan.links {
+        let (needed, links) = self.plan(0, &wanted);
+        let columns = self.base.columns();
+        let source_columns: Vec<usize> = (0..columns.len())
+            .filter(|&i| needed.contains(&columns[i].name))
+            .collect();
+        let batch = self.source.read(chunk, &source_columns)?;
+        let base = self.base.select(&names_at(&self.base, &source_columns))?;
+        let batch = batch.with_schema(Arc::new(base))?;
+        self.finish(batch, &links, &wanted)
+    }
+
+    /// The wanted columns after these steps.
+    fn finish(&self, mut batch: Batch, links: &[&Link], wanted: &[String]) -> Result<Batch> {
+        for link in links {
             batch = link
                 .op
                 .apply(batch)
                 .map_err(|e| e.in_stage(link.op.name()))?;
         }
-        let batch = batch.select(&wanted)?;
-        let declared = self.schema.select(&wanted)?;
+        let batch = batch.select(wanted)?;
+        let declared = self.schema.select(wanted)?;
         if *batch.schema().as_ref() == declared {
             Ok(batch)
         } else {
@@ -242,11 +249,12 @@ impl Dataset {
         }
     }
 
-    /// Which source columns and which steps are needed for the wanted columns, walking the chain backwards.
-    fn plan(&self, wanted: &[String]) -> Plan<'_> {
+    /// Which steps from step `first` on are needed for the wanted columns, and which columns those steps start from; walks
+    /// the chain backwards.
+    fn plan(&self, first: usize, wanted: &[String]) -> (BTreeSet<String>, Vec<&Link>) {
         let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
         let mut links = Vec::new();
-        for link in self.chain.iter().rev() {
+        for link in self.chain[first..].iter().rev() {
             let outputs = link.op.outputs(&link.input);
             if link.op.drops_rows() || outputs.iter().any(|o| needed.contains(o)) {
                 for output in &outputs {
@@ -257,14 +265,67 @@ impl Dataset {
             }
         }
         links.reverse();
-        let columns = self.base.columns();
-        let source_columns = (0..columns.len())
-            .filter(|&i| needed.contains(&columns[i].name))
+        (needed, links)
+    }
+
+    /// How many steps all of these datasets begin with in common; `None` where they have not one source.
+    pub(crate) fn common_steps(parts: &[Self]) -> Option<usize> {
+        let (first, others) = parts.split_first()?;
+        let same = |other: &Self| {
+            let links = first.chain.iter().zip(&other.chain);
+            links.take_while(|(a, b)| Arc::ptr_eq(&a.op, &b.op)).count()
+        };
+        others
+            .iter()
+            .all(|o| Arc::ptr_eq(&o.source, &first.source) && o.base == first.base)
+            .then(|| others.iter().map(same).min().unwrap_or(first.chain.len()))
+    }
+
+    /// Reads one chunk of several datasets that begin with `common` equal steps, which are done once: of each, those of
+    /// the wanted columns that it has.
+    pub(crate) fn read_together(
+        parts: &[Self],
+        common: usize,
+        chunk: usize,
+        wanted: &[Vec<String>],
+    ) -> Result<Vec<Batch>> {
+        let plans: Vec<_> = parts
+            .iter()
+            .zip(wanted)
+            .map(|(part, wanted)| part.plan(common, wanted))
             .collect();
-        Plan {
-            source_columns,
-            links,
+        let Some(first) = parts.first() else {
+            return Ok(Vec::new());
+        };
+        let mut shared = first.clone();
+        if let Some(link) = first.chain.get(common) {
+            shared.schema = link.input.clone();
+            shared.chain.truncate(common);
         }
+        let needed = |name: &&String| plans.iter().any(|(columns, _)| columns.contains(*name));
+        let names: Vec<String> = shared
+            .schema
+            .columns()
+            .iter()
+            .map(|c| c.name.clone())
+            .collect();
+        let needed: Vec<String> = names.iter().filter(needed).cloned().collect();
+        let batch = shared.read(chunk, Some(&needed))?;
+        parts
+            .iter()
+            .zip(&plans)
+            .zip(wanted)
+            .map(|((part, (_, links)), wanted)| part.finish(batch.clone(), links, wanted))
+            .collect()
+    }
+
+    /// The ids of the rows of each chunk, where they follow from the chunk alone.
+    pub(crate) fn known_ids(&self) -> Result<Option<Vec<Range<u64>>>> {
+        if self.drops_rows() || !self.source.exact_rows() || !self.source.consecutive_ids() {
+            return Ok(None);
+        }
+        let ids = |c: &Chunk| c.first_row..c.first_row + c.rows as u64;
+        Ok(Some(self.chunks()?.iter().map(ids).collect()))
     }
 
     /// All batches in row order, one chunk at a time.
@@ -286,6 +347,11 @@ impl Dataset {
     /// Reading fails.
     pub fn count(&self) -> Result<u64> {
         Ok(self.chunk_rows()?.iter().sum())
+    }
+
+    /// Number of steps applied so far.
+    pub(crate) fn n_steps(&self) -> usize {
+        self.chain.len()
     }
 
     /// True where a step may drop rows.
@@ -322,11 +388,6 @@ impl Dataset {
         }
         Ok(out)
     }
-}
-
-struct Plan<'a> {
-    source_columns: Vec<usize>,
-    links: Vec<&'a Link>,
 }
 
 fn names_at(schema: &Schema, columns: &[usize]) -> Vec<String> {

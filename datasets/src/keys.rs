@@ -1,11 +1,12 @@
 //! Cell values as keys: hashed, compared and counted alike for every scalar type.
 
-use crate::arrow::array::{Array, AsArray, StringArray};
+use crate::arrow::array::{Array, AsArray};
 use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::batch::Batch;
 use crate::random::Draw;
 use crate::schema::{ColumnType, Schema, SchemaError};
+use crate::text_column::TextColumn;
 use crate::{DataError, Result};
 
 /// A value that is not missing. Sorts as the column's values do: numbers ascending, text by code point.
@@ -20,7 +21,7 @@ pub(crate) enum Key {
 /// A scalar column as keys; a null, and a NaN, is missing.
 pub(crate) enum KeyColumn<'a> {
     Codes(Vec<Option<u64>>),
-    Text(&'a StringArray),
+    Text(TextColumn<'a>),
 }
 
 /// An order-preserving code of an integer.
@@ -98,7 +99,7 @@ impl<'a> KeyColumn<'a> {
     /// No such column, or a vector.
     pub(crate) fn of(batch: &'a Batch, column: &str) -> Result<Self> {
         let array = batch.column(column)?;
-        if let Some(text) = array.as_string_opt::<i32>() {
+        if let Some(text) = TextColumn::of(array) {
             return Ok(Self::Text(text));
         }
         let codes = if let Some(v) = array.as_primitive_opt::<Int64Type>() {
@@ -131,7 +132,7 @@ impl<'a> KeyColumn<'a> {
     pub(crate) fn get(&self, i: usize) -> Option<Key> {
         match self {
             Self::Codes(codes) => codes[i].map(Key::Code),
-            Self::Text(text) => text.is_valid(i).then(|| Key::Text(text.value(i).into())),
+            Self::Text(text) => text.get(i).map(|t| Key::Text(t.into())),
         }
     }
 
@@ -142,7 +143,7 @@ impl<'a> KeyColumn<'a> {
                 Some(code) => draw.at(1).at(code),
                 None => draw.at(0),
             },
-            Self::Text(text) if text.is_valid(i) => text.value(i).as_bytes().chunks(8).fold(
+            Self::Text(text) if !text.is_null(i) => text.value(i).as_bytes().chunks(8).fold(
                 // The length tells "a" from "a\0".
                 draw.at(2).at(text.value(i).len() as u64),
                 |draw, piece| {
@@ -159,7 +160,7 @@ impl<'a> KeyColumn<'a> {
     pub(crate) fn is_present(&self, i: usize) -> bool {
         match self {
             Self::Codes(codes) => codes[i].is_some(),
-            Self::Text(text) => text.is_valid(i),
+            Self::Text(text) => !text.is_null(i),
         }
     }
 }

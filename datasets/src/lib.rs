@@ -24,11 +24,13 @@ pub mod source;
 pub mod spill;
 mod split;
 mod store;
+mod text_column;
 pub mod write;
 
 pub use batch::{Batch, VectorColumn};
 pub use block::{
-    Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, Matrix, MissingRule,
+    Block, BlockSpec, Classes, Csr, Features, LabelSpec, LabelValues, Matrix, MissingRule, Mixed,
+    StoredRows,
 };
 pub use bundled::BundledInfo;
 pub use dataset::{Dataset, RowOp, spread};
@@ -45,6 +47,7 @@ pub use schema::{
 };
 pub use source::{BLOCK_ROWS, Chunk, Source, row_id};
 pub use split::{Folds, HeldOut, Split};
+pub use text_column::{CodedText, TextColumn};
 pub use write::TableWriter;
 
 /// Result of the data layer.

@@ -28,6 +28,30 @@ pub struct Moments {
     max: f64,
 }
 
+/// Numbers summed before they are merged with those before.
+const RUN: usize = 512;
+
+/// Folds numbers in eight lanes, which are then folded in order.
+fn lanes(
+    values: &[f64],
+    start: f64,
+    add: impl Fn(f64, f64) -> f64,
+    join: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    let mut sums = [start; 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    for eight in eights {
+        for (sum, x) in sums.iter_mut().zip(eight) {
+            *sum = add(*sum, *x);
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum = add(*sum, *x);
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    join(join(join(a, b), join(c, d)), join(join(e, f), join(g, h)))
+}
+
 impl Moments {
     /// The moments of these numbers, each of weight 1.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
@@ -48,6 +72,39 @@ impl Moments {
         let delta = (value - self.mean) - self.low;
         self.shift(delta * (weight / self.weight));
         self.m2 += weight * delta * ((value - self.mean) - self.low);
+    }
+
+    /// Adds finite numbers of weight 1. As accurate as [`Moments::push`] for each, and several times as fast: short runs are
+    /// summed around their first number, then around their mean, in lanes; only whole runs are merged one by one.
+    pub fn push_all(&mut self, values: &[f64]) {
+        for run in values.chunks(RUN) {
+            self.merge(&Self::of_run(run));
+        }
+    }
+
+    fn of_run(run: &[f64]) -> Self {
+        let Some(&origin) = run.first() else {
+            return Self::default();
+        };
+        let n = run.len() as f64;
+        let step = lanes(run, 0.0, |sum, x| sum + (x - origin), |a, b| a + b) / n;
+        let mut moments = Self {
+            count: run.len() as u64,
+            weight: n,
+            mean: origin,
+            low: 0.0,
+            m2: 0.0,
+            min: lanes(run, origin, f64::min, f64::min),
+            max: lanes(run, origin, f64::max, f64::max),
+        };
+        moments.shift(step);
+        let (mean, low) = (moments.mean, moments.low);
+        let away = |x: f64| (x - mean) - low;
+        let left = lanes(run, 0.0, |sum, x| sum + away(x), |a, b| a + b);
+        let square = lanes(run, 0.0, |sum, x| sum + away(x) * away(x), |a, b| a + b);
+        // What the mean lost to rounding is taken off the squares again.
+        moments.m2 = (square - left * left / n).max(0.0);
+        moments
     }
 
     /// Adds the numbers summarised in `later`.
@@ -207,9 +264,15 @@ mod tests {
                     .into_iter()
                     .map(|r| Moments::of(values[r].iter().copied()))
                     .collect();
-                let got = tree(cut);
-                assert_relative_eq!(got.mean(), mean, max_relative = 1e-14);
-                assert_relative_eq!(got.sd(), sd, max_relative = tolerance);
+                let together = crate::spread(values.len(), parts).into_iter().map(|r| {
+                    let mut moments = Moments::default();
+                    moments.push_all(&values[r]);
+                    moments
+                });
+                for got in [tree(cut), tree(together.collect())] {
+                    assert_relative_eq!(got.mean(), mean, max_relative = 1e-14);
+                    assert_relative_eq!(got.sd(), sd, max_relative = tolerance);
+                }
             }
         }
     }
@@ -237,6 +300,9 @@ mod tests {
         let mut moments = Moments::of(std::iter::repeat_n(0.1, 1_000));
         moments.merge(&Moments::of(std::iter::repeat_n(0.1, 77)));
         assert_eq!((moments.mean(), moments.m2()), (0.1, 0.0));
+        let mut together = Moments::default();
+        together.push_all(&[0.1; 1_077]);
+        assert_eq!(together, moments);
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl Draw {
     }
 
     /// Draws of this purpose for one index (a tree, a restart), independent of those of every other index.
+    #[inline]
     #[must_use]
     pub fn at(self, index: u64) -> Self {
         Self(mix(self.0 ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
@@ -98,10 +99,12 @@ fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
 
+#[inline]
 fn mix(x: u64) -> u64 {
     finalise(x.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
+#[inline]
 fn finalise(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

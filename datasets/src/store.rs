@@ -1,6 +1,7 @@
 //! Batches in memory up to a limit, the others in a temporary file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use crate::arrow::datatypes::{Field, UInt64Type};
@@ -65,23 +66,40 @@ enum Kept {
     Disk(Extent),
 }
 
+/// Bytes that may be held in memory, by several stores together.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget(Option<Arc<AtomicU64>>);
+
+impl Budget {
+    /// `limit` bytes; `None`: no limit.
+    pub(crate) fn new(limit: Option<u64>) -> Self {
+        Self(limit.map(|l| Arc::new(AtomicU64::new(l))))
+    }
+
+    /// Takes bytes out, if so many are left.
+    fn take(&self, bytes: u64) -> bool {
+        let Some(left) = &self.0 else { return true };
+        let taken = |left: u64| left.checked_sub(bytes);
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .is_ok()
+    }
+}
+
 /// Takes batches in row order and becomes a [`StoredSource`].
 pub(crate) struct StoreBuilder {
     schema: Arc<Schema>,
-    limit: Option<u64>,
-    held: u64,
+    budget: Budget,
     chunks: Vec<Chunk>,
     kept: Vec<Kept>,
     spill: Option<SpillFile>,
 }
 
 impl StoreBuilder {
-    /// Holds at most `limit` bytes in memory; `None` holds all.
-    pub(crate) fn new(schema: Arc<Schema>, limit: Option<u64>) -> Self {
+    /// Holds as many bytes in memory as `budget` allows.
+    pub(crate) fn new(schema: Arc<Schema>, budget: Budget) -> Self {
         Self {
             schema,
-            limit,
-            held: 0,
+            budget,
             chunks: Vec::new(),
             kept: Vec::new(),
             spill: None,
@@ -99,10 +117,8 @@ impl StoreBuilder {
             first_row: batch.row_ids().first().copied().unwrap_or(first_row),
             rows: batch.num_rows(),
         });
-        let bytes = batch.memory() as u64;
-        let fits = self.limit.is_none_or(|limit| self.held + bytes <= limit);
+        let fits = self.budget.take(batch.memory() as u64);
         self.kept.push(if fits {
-            self.held += bytes;
             Kept::Memory(batch)
         } else {
             let spill = match self.spill.take() {

@@ -97,9 +97,12 @@ impl FeatureInput {
         self.refuse(x, 0).map_or(Ok(x), Err)
     }
 
+    fn is_bad(&self, v: f64) -> bool {
+        v.is_infinite() || (v.is_nan() && self.missing == MissingRule::Error)
+    }
+
     fn refuse(&self, x: &[f64], row: u64) -> Option<DataError> {
-        let bad = |v: &f64| v.is_infinite() || (v.is_nan() && self.missing == MissingRule::Error);
-        let j = x.iter().position(bad)?;
+        let j = x.iter().position(|v| self.is_bad(*v))?;
         let column = format!(
             "{}[{}]",
             self.column,
@@ -134,6 +137,23 @@ impl FeatureInput {
                 self.slots.len()
             )))
             .into());
+        }
+        if !vectors.is_dense() {
+            // Of a row only what is stored is written, checked and taken back again.
+            let mut x = vec![0.0; width];
+            for i in 0..vectors.rows() {
+                let mut fine = true;
+                vectors.for_each_stored(i, |j, v| {
+                    x[j] = v;
+                    fine &= !self.is_bad(v);
+                });
+                if !fine && let Some(error) = self.refuse(&x, batch.row_ids()[i]) {
+                    return Err(error);
+                }
+                f(i, &x);
+                vectors.for_each_stored(i, |j, _| x[j] = 0.0);
+            }
+            return Ok(());
         }
         let flat = vectors.as_f64_slice();
         let mut buffer = vec![0.0; width];

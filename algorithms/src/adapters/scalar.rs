@@ -6,9 +6,10 @@ use std::sync::Arc;
 use emberline_pipeline::datasets::arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray,
 };
+use emberline_pipeline::datasets::arrow::buffer::NullBuffer;
 use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{
-    Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
+    Batch, CodedText, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
 };
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
@@ -97,6 +98,12 @@ pub trait ScalarMap: Clone + Send + Sync + 'static {
     /// # Errors
     /// Why there is no result.
     fn map<'a>(&'a self, at: At, value: Datum<'a>) -> Result<Datum<'a>, Refusal>;
+
+    /// Maps the numbers of one slot in place, NaN standing for missing before and after, to the bits that [`ScalarMap::map`] gives
+    /// them; false, with nothing done, where the kernel has no such path or may refuse a number.
+    fn map_numbers(&self, _at: At, _values: &mut [f64]) -> bool {
+        false
+    }
 
     /// True where [`Refusal::Skip`] may be given.
     fn drops_rows(&self) -> bool {
@@ -198,50 +205,128 @@ impl<M: ScalarMap> Plan<'_, M> {
             value,
         ) {
             Ok(out) => Ok(Some(out)),
-            Err(refusal) => refusal
-                .error(|| value_name(&self.inputs[k], j), row)
-                .map_or(Ok(None), Err),
+            Err(refusal) => self.refused(k, j, refusal, row),
         }
     }
 
+    /// The error a refusal becomes; `None` drops the row.
+    #[cold]
+    fn refused<'a>(
+        &self,
+        k: usize,
+        j: usize,
+        refusal: Refusal,
+        row: u64,
+    ) -> Result<Option<Datum<'a>>, DataError> {
+        refusal
+            .error(|| value_name(&self.inputs[k], j), row)
+            .map_or(Ok(None), Err)
+    }
+
     fn scalars(&self, batch: &Batch, k: usize, keep: &mut [bool]) -> Result<ArrayRef, DataError> {
-        let (name, n, ids) = (&self.inputs[k].name, batch.num_rows(), batch.row_ids());
-        let text = (self.inputs[k].ty == ColumnType::Text)
-            .then(|| batch.text(name))
-            .transpose()?;
-        let numbers = if text.is_none() {
-            Some(batch.numbers(name)?)
-        } else {
-            None
+        let name = &self.inputs[k].name;
+        if self.inputs[k].ty == ColumnType::Text {
+            let text = batch.text(name)?;
+            if let Some(coded) = text.coded() {
+                return self.codes(batch, k, coded, keep);
+            }
+            let read = |i: usize| text.get(i).map_or(Datum::Missing, Datum::Text);
+            return self.rows(batch, k, keep, |i, row| self.one(k, 0, read(i), row));
+        }
+        let numbers = batch.numbers(name)?;
+        let at = At {
+            column: k,
+            slot: self.starts[k],
         };
-        let read = |i: usize| match (text, &numbers) {
-            (Some(t), _) if t.is_valid(i) => Datum::Text(t.value(i)),
-            (_, Some(x)) if x.is_valid(i) => Datum::of(x.value(i)),
-            _ => Datum::Missing,
+        if self.outputs[k].ty == ColumnType::Float {
+            let mut out = numbers.values().to_vec();
+            if let Some(nulls) = numbers.nulls().filter(|n| n.null_count() > 0) {
+                for (v, present) in out.iter_mut().zip(nulls) {
+                    *v = if present { *v } else { f64::NAN };
+                }
+            }
+            if self.map.map_numbers(at, &mut out) {
+                return Ok(floats(out));
+            }
+        }
+        let values = numbers.values();
+        match numbers.nulls().filter(|n| n.null_count() > 0) {
+            None => self.rows(batch, k, keep, |i, row| {
+                self.one(k, 0, Datum::of(values[i]), row)
+            }),
+            Some(nulls) => self.rows(batch, k, keep, |i, row| {
+                let x = if nulls.is_valid(i) {
+                    values[i]
+                } else {
+                    f64::NAN
+                };
+                self.one(k, 0, Datum::of(x), row)
+            }),
+        }
+    }
+
+    /// Text that comes as codes: each text is mapped once.
+    fn codes(
+        &self,
+        batch: &Batch,
+        k: usize,
+        coded: CodedText<'_>,
+        keep: &mut [bool],
+    ) -> Result<ArrayRef, DataError> {
+        let at = At {
+            column: k,
+            slot: self.starts[k],
         };
-        let mut rows = (0..n).map(|i| {
-            let out = self.one(k, 0, read(i), ids[i])?;
-            keep[i] &= out.is_some();
-            Ok::<_, DataError>(out.unwrap_or(Datum::Missing))
-        });
-        let rows = rows.by_ref();
+        let missing = self.map.map(at, Datum::Missing);
+        let of: Vec<_> = (0..coded.texts.len())
+            .map(|c| self.map.map(at, Datum::Text(coded.texts.value(c))))
+            .collect();
+        self.rows(batch, k, keep, |i, row| {
+            let outcome = coded.code(i).map_or(&missing, |c| &of[c]);
+            match outcome {
+                Ok(out) => Ok(Some(*out)),
+                Err(refusal) => self.refused(k, 0, refusal.clone(), row),
+            }
+        })
+    }
+
+    /// The output column of what `map` says for each row and its id.
+    fn rows<'a>(
+        &self,
+        batch: &Batch,
+        k: usize,
+        keep: &mut [bool],
+        map: impl Fn(usize, u64) -> Result<Option<Datum<'a>>, DataError>,
+    ) -> Result<ArrayRef, DataError> {
+        let ids = batch.row_ids();
+        if self.outputs[k].ty == ColumnType::Text {
+            let mut texts = Vec::with_capacity(ids.len());
+            for (i, keep) in keep.iter_mut().enumerate() {
+                let out = map(i, ids[i])?;
+                *keep &= out.is_some();
+                texts.push(out.and_then(Datum::text));
+            }
+            return Ok(Arc::new(StringArray::from(texts)));
+        }
+        let (mut numbers, mut complete) = (Vec::with_capacity(ids.len()), true);
+        for (i, keep) in keep.iter_mut().enumerate() {
+            let out = map(i, ids[i])?;
+            *keep &= out.is_some();
+            let number = out.and_then(Datum::number).unwrap_or(f64::NAN);
+            complete &= !number.is_nan();
+            numbers.push(number);
+        }
+        let nulls = (!complete).then(|| present(&numbers));
         Ok(match &self.outputs[k].ty {
-            ColumnType::Text => Arc::new(
-                rows.map(|v| Ok(v?.text()))
-                    .collect::<Result<StringArray, DataError>>()?,
-            ),
             ColumnType::Integer => {
-                let whole = rows.map(|v| Ok(v?.number().map(|x| x as i64)));
-                Arc::new(whole.collect::<Result<Int64Array, DataError>>()?)
+                let whole: Vec<i64> = numbers.iter().map(|v| *v as i64).collect();
+                Arc::new(Int64Array::new(whole.into(), nulls))
             }
             ColumnType::Boolean => {
-                let truth = rows.map(|v| Ok(v?.number().map(|x| x != 0.0)));
-                Arc::new(truth.collect::<Result<BooleanArray, DataError>>()?)
+                let truth = numbers.iter().map(|v| *v != 0.0).collect();
+                Arc::new(BooleanArray::new(truth, nulls))
             }
-            _ => Arc::new(
-                rows.map(|v| Ok(v?.number()))
-                    .collect::<Result<Float64Array, DataError>>()?,
-            ),
+            _ => Arc::new(Float64Array::new(numbers.into(), nulls)),
         })
     }
 
@@ -265,6 +350,18 @@ impl<M: ScalarMap> Plan<'_, M> {
         };
         dense_vectors(values, w, element, true, n)
     }
+}
+
+/// Which numbers are not NaN.
+fn present(numbers: &[f64]) -> NullBuffer {
+    numbers.iter().map(|v| !v.is_nan()).collect()
+}
+
+/// A column of numbers, NaN standing for missing.
+fn floats(numbers: Vec<f64>) -> ArrayRef {
+    let complete = !numbers.iter().fold(false, |any, v| any | v.is_nan());
+    let nulls = (!complete).then(|| present(&numbers));
+    Arc::new(Float64Array::new(numbers.into(), nulls))
 }
 
 impl<M: ScalarMap> Stage for ColumnMapper<M> {

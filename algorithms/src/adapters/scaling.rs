@@ -106,6 +106,19 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
         Ok(Datum::Number(unit * self.factor + self.offset))
     }
 
+    fn map_numbers(&self, at: At, values: &mut [f64]) -> bool {
+        let (shift, divisor) = (self.shift[at.slot], self.divisor[at.slot]);
+        for x in values {
+            let unit = if divisor == 0.0 {
+                if x.is_nan() { *x } else { 0.5 }
+            } else {
+                (*x - shift) / divisor
+            };
+            *x = unit * self.factor + self.offset;
+        }
+        true
+    }
+
     fn save(&self, arrays: &mut Arrays) -> Value {
         arrays.put_f64("shift", &self.shift);
         arrays.put_f64("divisor", &self.divisor);

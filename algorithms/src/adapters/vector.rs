@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::arrow::array::{Array, ArrayRef, BooleanArray};
-use emberline_pipeline::datasets::batch::dense_vectors;
+use emberline_pipeline::datasets::batch::{dense_vectors, sparse_vectors};
 use emberline_pipeline::datasets::{
     Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors,
 };
@@ -49,6 +49,25 @@ pub trait VectorMap: Clone + Send + Sync + 'static {
     /// # Errors
     /// Why there is no result.
     fn map(&self, k: usize, x: &[f64], out: &mut [f64]) -> Result<(), Refusal>;
+
+    /// As [`VectorMap::map`], for an output column that is stored sparsely: calls `push(slot, value)` for the slots of the
+    /// `width` that are not 0, ascending. Kernels that know those slots without looking at the others say so here.
+    ///
+    /// # Errors
+    /// As [`VectorMap::map`].
+    fn map_stored(
+        &self,
+        k: usize,
+        x: &[f64],
+        width: usize,
+        mut push: impl FnMut(u32, f64),
+    ) -> Result<(), Refusal> {
+        let mut out = vec![0.0; width];
+        self.map(k, x, &mut out)?;
+        let stored = out.iter().enumerate().filter(|(_, v)| **v != 0.0);
+        stored.for_each(|(j, v)| push(j as u32, *v));
+        Ok(())
+    }
 
     /// True where [`Refusal::Skip`] may be given.
     fn drops_rows(&self) -> bool {
@@ -146,17 +165,42 @@ impl<M: VectorMap> Plan<'_, M> {
             None
         };
         let mut x = vec![0.0; w];
-        let mut values = vec![0.0; n * to];
-        for i in 0..n {
+        let read = |i: usize, x: &mut [f64]| {
             if let Some(v) = &vectors {
-                v.read(i, &mut x);
+                v.read(i, x);
             } else if let Some(v) = &numbers {
                 x[0] = if v.is_valid(i) { v.value(i) } else { f64::NAN };
             }
+        };
+        let refused = |refusal: Refusal, i: usize| {
+            let error = refusal.error(|| input.name.clone(), batch.row_ids()[i]);
+            error.map_or(Ok(false), Err)
+        };
+        if self.outputs[k].is_sparse() {
+            let (mut offsets, mut slots, mut stored) = (
+                Vec::with_capacity(n + 1),
+                Vec::with_capacity(n),
+                Vec::with_capacity(n),
+            );
+            offsets.push(0);
+            for (i, keep) in keep.iter_mut().enumerate() {
+                read(i, &mut x);
+                let push = |j: u32, v: f64| {
+                    slots.push(j);
+                    stored.push(v);
+                };
+                if let Err(refusal) = self.map.map_stored(k, &x, to, push) {
+                    *keep = refused(refusal, i)?;
+                }
+                offsets.push(slots.len() as i32);
+            }
+            return sparse_vectors(offsets, slots, stored);
+        }
+        let mut values = vec![0.0; n * to];
+        for i in 0..n {
+            read(i, &mut x);
             if let Err(refusal) = self.map.map(k, &x, &mut values[i * to..(i + 1) * to]) {
-                keep[i] = refusal
-                    .error(|| input.name.clone(), batch.row_ids()[i])
-                    .map_or(Ok(false), Err)?;
+                keep[i] = refused(refusal, i)?;
             }
         }
         let element = if is_narrow(&self.outputs[k]) {

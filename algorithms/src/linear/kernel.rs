@@ -1,6 +1,6 @@
 //! The pass of the linear learners: loss and gradient of all models from one read of the features.
 
-use emberline_pipeline::datasets::{Block, Csr, DataError, Features};
+use emberline_pipeline::datasets::{Block, DataError, Features, StoredRows};
 use emberline_pipeline::{Partial, Round};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
@@ -100,6 +100,7 @@ impl Round for LossPass {
         };
         match &block.features {
             Features::Csr(x) => self.sparse(block, x, &mut sums),
+            Features::Mixed(x) => self.sparse(block, x, &mut sums),
             _ => self.dense(block, &mut sums),
         }
         Ok(sums)
@@ -183,7 +184,7 @@ impl LossPass {
             .for_each(|(a, b)| *a += *b);
     }
 
-    fn sparse(&self, block: &Block, x: &Csr, sums: &mut LossSums) {
+    fn sparse(&self, block: &Block, x: &impl StoredRows, sums: &mut LossSums) {
         let (m, d) = self.coefficients.dim();
         // Per slot the coefficients of all models side by side, in units of x; the centring goes into the intercepts.
         let mut by_slot = vec![0.0; d * m];
@@ -198,16 +199,15 @@ impl LossPass {
         let mut margins = vec![0.0; m];
         for i in 0..x.rows() {
             margins.copy_from_slice(&intercepts);
-            let (indices, values) = x.row(i);
-            for (j, v) in indices.iter().zip(values) {
-                let own = &by_slot[*j as usize * m..][..m];
+            x.for_each_stored(i, |j, v| {
+                let own = &by_slot[j * m..][..m];
                 margins.iter_mut().zip(own).for_each(|(a, w)| *a += v * w);
-            }
+            });
             self.residuals(block, i, &mut margins, sums);
-            for (j, v) in indices.iter().zip(values) {
-                let own = &mut gradient[*j as usize * m..][..m];
+            x.for_each_stored(i, |j, v| {
+                let own = &mut gradient[j * m..][..m];
                 own.iter_mut().zip(&margins).for_each(|(g, r)| *g += v * r);
-            }
+            });
         }
         for ((k, j), g) in sums.gradient.indexed_iter_mut() {
             let centred = gradient[j * m + k] - self.scale.centre[j] * sums.intercepts[k];

@@ -1,6 +1,6 @@
 //! Weighted means and spreads of the features, and the weight of each class, in one pass.
 
-use emberline_pipeline::datasets::{Block, DataError, Features};
+use emberline_pipeline::datasets::{Block, DataError};
 use emberline_pipeline::{Partial, Round};
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +166,7 @@ impl Columns {
 
     fn add(&mut self, block: &Block, i: usize) {
         let w = block.weight(i);
-        for_each_stored(&block.features, i, |j, x| {
+        block.features.for_each_stored(i, |j, x| {
             self.sum[j] += w * x;
             self.least[j] = self.least[j].min(x);
             self.most[j] = self.most[j].max(x);
@@ -196,7 +196,7 @@ impl Columns {
         let mut stored_weight = vec![0.0; mean.len()];
         for &i in rows {
             let w = block.weight(i);
-            for_each_stored(&block.features, i, |j, x| {
+            block.features.for_each_stored(i, |j, x| {
                 square[j] += w * (x - mean[j]) * (x - mean[j]);
                 stored_weight[j] += w;
             });
@@ -207,23 +207,5 @@ impl Columns {
             }
         }
         square
-    }
-}
-
-/// Calls `f(slot, value)` for the stored values of row `i`.
-fn for_each_stored(features: &Features, i: usize, mut f: impl FnMut(usize, f64)) {
-    match features {
-        Features::F64(x) => x.row(i).iter().enumerate().for_each(|(j, v)| f(j, *v)),
-        Features::F32(x) => x
-            .row(i)
-            .iter()
-            .enumerate()
-            .for_each(|(j, v)| f(j, f64::from(*v))),
-        Features::Csr(x) => {
-            let (indices, values) = x.row(i);
-            for (j, v) in indices.iter().zip(values) {
-                f(*j as usize, *v);
-            }
-        }
     }
 }

@@ -67,16 +67,14 @@ impl Tiles {
                     }
                 }
             }
-            Features::Csr(x) => {
+            sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
                 let zero = scale.centre.iter().zip(&scale.inverse);
                 let zero: Vec<f64> = zero.map(|(m, s)| -m * s).collect();
                 for (i, mut z) in tile.outer_iter_mut().enumerate() {
                     z.iter_mut().zip(&zero).for_each(|(z, v)| *z = *v);
-                    let (indices, values) = x.row(start + i);
-                    for (j, v) in indices.iter().zip(values) {
-                        let j = *j as usize;
+                    sparse.for_each_stored(start + i, |j, v| {
                         z[j] = (v - scale.centre[j]) * scale.inverse[j];
-                    }
+                    });
                 }
             }
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use emberline_pipeline::datasets::arrow::array::Array;
 use emberline_pipeline::datasets::{Batch, ColumnType, DataError, Dataset};
 use emberline_pipeline::{Partial, Result, Round, Run};
 use serde::{Deserialize, Serialize};
@@ -107,13 +106,10 @@ impl Round for CountRound {
             columns.push(if batch.schema().get(name)?.ty == ColumnType::Text {
                 let text = batch.text(name)?;
                 let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-                for value in (0..text.len())
-                    .filter(|i| text.is_valid(*i))
-                    .map(|i| text.value(i))
-                {
+                for (value, n) in text.counts() {
                     match counts.get_mut(value) {
-                        Some(n) => *n += 1,
-                        None => drop(counts.insert(value.to_owned(), 1)),
+                        Some(all) => *all += n,
+                        None => drop(counts.insert(value.to_owned(), n)),
                     }
                 }
                 Counts::Text(counts)

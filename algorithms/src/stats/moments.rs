@@ -26,6 +26,9 @@ impl Partial for SlotMoments {
     }
 }
 
+/// Numbers of a slot that are summed together.
+const TOGETHER: usize = 512;
+
 #[derive(Serialize, Deserialize)]
 struct MomentsRound {
     columns: Vec<String>,
@@ -40,12 +43,23 @@ impl Round for MomentsRound {
 
     fn map(&self, batch: &Batch, (): &mut ()) -> std::result::Result<SlotMoments, DataError> {
         let mut slots: Vec<Moments> = Vec::new();
+        let mut waiting: Vec<Vec<f64>> = Vec::new();
         let width = for_each_present(batch, &self.columns, self.missing, |slot, v| {
             if slots.len() <= slot {
                 slots.resize(slot + 1, Moments::default());
+                waiting.resize(slot + 1, Vec::new());
             }
-            slots[slot].push(v, 1.0);
+            // Rows of vectors come slot by slot; a slot's numbers are summed when there are some.
+            let own = &mut waiting[slot];
+            own.push(v);
+            if own.len() == TOGETHER {
+                slots[slot].push_all(own);
+                own.clear();
+            }
         })?;
+        for (slot, rest) in slots.iter_mut().zip(&waiting) {
+            slot.push_all(rest);
+        }
         slots.resize(width, Moments::default());
         Ok(SlotMoments {
             rows: batch.num_rows() as u64,

@@ -198,13 +198,10 @@ pub fn each_column(block: &Block, mut f: impl FnMut(usize, &[f64])) {
                 f(j, &values);
             }
         }
-        Features::Csr(x) => {
+        sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
             let mut columns: Vec<Vec<(u32, f64)>> = vec![Vec::new(); d];
             for i in 0..n {
-                let (indices, stored) = x.row(i);
-                for (j, v) in indices.iter().zip(stored) {
-                    columns[*j as usize].push((i as u32, *v));
-                }
+                sparse.for_each_stored(i, |j, v| columns[j].push((i as u32, v)));
             }
             for (j, column) in columns.iter().enumerate() {
                 values.fill(0.0);

@@ -112,11 +112,7 @@ impl Classes {
                 .enumerate()
                 .map(|(i, n)| (n.as_str(), i))
                 .collect();
-            return Ok(batch
-                .text(column)?
-                .iter()
-                .map(|v| v.and_then(|v| index.get(v).copied()))
-                .collect());
+            return Ok(batch.text(column)?.map(None, |v| index.get(v).copied()));
         }
         let values: Vec<f64> = match self {
             Self::Integer(v) => v.iter().map(|x| *x as f64).collect(),
@@ -158,11 +154,14 @@ impl LabelValues {
         };
         match batch.schema().get(column)?.ty {
             ColumnType::Text => {
-                for (i, v) in batch.text(column)?.iter().enumerate() {
-                    let v = v.ok_or_else(|| missing(i))?;
+                let text = batch.text(column)?;
+                if let Some(i) = (0..text.len()).find(|&i| text.is_null(i)) {
+                    return Err(missing(i));
+                }
+                for (v, n) in text.counts() {
                     match values.text.get_mut(v) {
-                        Some(n) => *n += 1,
-                        None => drop(values.text.insert(v.to_owned(), 1)),
+                        Some(all) => *all += n,
+                        None => drop(values.text.insert(v.to_owned(), n)),
                     }
                 }
             }

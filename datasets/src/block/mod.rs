@@ -2,6 +2,7 @@
 
 mod classes;
 mod matrix;
+mod mixed;
 mod spec;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use ndarray::{Array2, CowArray, Ix2};
 
 pub use classes::{Classes, LabelValues};
 pub use matrix::Matrix;
+pub use mixed::Mixed;
 pub use spec::{BlockSpec, LabelSpec, MissingRule};
 
 /// A block's features.
@@ -21,6 +23,8 @@ pub enum Features {
     F32(Matrix<f32>),
     /// Sparse rows.
     Csr(Csr),
+    /// Sparse rows of a few numbers and many slots that are 1 or 0.
+    Mixed(Mixed),
 }
 
 impl Features {
@@ -31,6 +35,20 @@ impl Features {
             Self::F64(x) => x.dim(),
             Self::F32(x) => x.dim(),
             Self::Csr(x) => (x.rows(), x.width),
+            Self::Mixed(x) => (x.rows(), x.width()),
+        }
+    }
+
+    /// Calls `f(slot, value)` for the stored values of row `i`; dense rows store every slot.
+    pub fn for_each_stored(&self, i: usize, mut f: impl FnMut(usize, f64)) {
+        match self {
+            Self::F64(x) => x.row(i).iter().enumerate().for_each(|(j, v)| f(j, *v)),
+            Self::F32(x) => {
+                let row = x.row(i).iter().enumerate();
+                row.for_each(|(j, v)| f(j, f64::from(*v)));
+            }
+            Self::Csr(x) => x.for_each_stored(i, f),
+            Self::Mixed(x) => x.for_each_stored(i, f),
         }
     }
 
@@ -41,7 +59,30 @@ impl Features {
             Self::F64(x) => CowArray::from(x.view()),
             Self::F32(x) => CowArray::from(x.view().mapv(f64::from)),
             Self::Csr(x) => CowArray::from(x.to_dense()),
+            Self::Mixed(x) => CowArray::from(x.to_dense()),
         }
+    }
+}
+
+/// Rows of which only some slots are stored, the others being 0: what kernels over sparse features are written for.
+pub trait StoredRows {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Calls `f(slot, value)` for the stored values of row `i`.
+    fn for_each_stored(&self, i: usize, f: impl FnMut(usize, f64));
+}
+
+impl StoredRows for Csr {
+    fn rows(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    #[inline]
+    fn for_each_stored(&self, i: usize, mut f: impl FnMut(usize, f64)) {
+        let (indices, values) = self.row(i);
+        let row = indices.iter().zip(values);
+        row.for_each(|(j, v)| f(*j as usize, *v));
     }
 }
 
@@ -59,12 +100,6 @@ pub struct Csr {
 }
 
 impl Csr {
-    /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
-    }
-
     /// Slots and values of row `i`.
     #[must_use]
     pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
@@ -137,6 +172,7 @@ impl Block {
             Features::F64(x) => 8 * x.as_slice().len(),
             Features::F32(x) => 4 * x.as_slice().len(),
             Features::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
+            Features::Mixed(x) => x.memory(),
         };
         features
             + 8 * self.n_rows()

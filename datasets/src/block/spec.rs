@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Classes, Csr, Features, Matrix};
+use super::{Block, Classes, Csr, Features, Matrix, Mixed};
 use crate::arrow::buffer::ScalarBuffer;
 use crate::batch::Batch;
-use crate::schema::{ColumnType, Element, Layout, Schema, SchemaError, SchemaErrors};
+use crate::schema::{Attribute, ColumnType, Element, Layout, Schema, SchemaError, SchemaErrors};
 use crate::{DataError, Result};
 
 /// Which columns an estimator trains on, and how they become numbers.
@@ -143,6 +143,22 @@ impl BlockSpec {
             _ => (Layout::Dense, Element::F64),
         };
         if layout == Layout::Sparse {
+            if let Some((offsets, indices, values)) = vectors.as_sparse() {
+                if let Some(k) = values.iter().position(|v| bad(*v)) {
+                    let i = offsets.partition_point(|o| *o as usize <= k) - 1;
+                    return Err(refuse(i, indices[k] as usize, values[k]));
+                }
+                let binary = column
+                    .slots
+                    .iter()
+                    .map(|s| s.attribute == Attribute::Binary);
+                let binary: Vec<bool> = binary.collect();
+                let known = binary.len() == d && binary.contains(&true);
+                let mixed = known.then(|| Mixed::of_sparse((offsets, indices, values), &binary));
+                if let Some(mixed) = mixed.flatten() {
+                    return Ok(Features::Mixed(mixed));
+                }
+            }
             let mut csr = Csr {
                 offsets: vec![0],
                 indices: Vec::new(),

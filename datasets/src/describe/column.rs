@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::arrow::array::Array;
-
 use super::{
     CategoryCount, ColumnDescription, Distinct, FEW_INTEGERS, MAX_DISTINCT, RangeDescription,
     RangeEnd, TOP, VectorDescription,
@@ -80,7 +78,7 @@ impl Tally {
         if saturated {
             tally.counts = None;
         } else {
-            tally.counts = Some(count_values(&keys, batch.num_rows()));
+            tally.counts = Some(count_values(&keys));
         }
         Ok(tally)
     }
@@ -228,7 +226,7 @@ impl Tally {
 }
 
 /// Rows of each value of a batch.
-fn count_values(keys: &KeyColumn<'_>, rows: usize) -> BTreeMap<Key, u64> {
+fn count_values(keys: &KeyColumn<'_>) -> BTreeMap<Key, u64> {
     // Counted by reference first, so that each text is copied once and not once a row.
     let mut counts = BTreeMap::new();
     match keys {
@@ -239,11 +237,8 @@ fn count_values(keys: &KeyColumn<'_>, rows: usize) -> BTreeMap<Key, u64> {
         }
         KeyColumn::Text(text) => {
             let mut borrowed: BTreeMap<&str, u64> = BTreeMap::new();
-            for value in (0..rows)
-                .filter(|&i| text.is_valid(i))
-                .map(|i| text.value(i))
-            {
-                *borrowed.entry(value).or_insert(0) += 1;
+            for (value, n) in text.counts() {
+                *borrowed.entry(value).or_insert(0) += n;
             }
             let owned = |(value, n): (&str, u64)| (Key::Text(value.into()), n);
             counts.extend(borrowed.into_iter().map(owned));

@@ -9,15 +9,17 @@ use crate::batch::Batch;
 use crate::schema::Schema;
 use crate::source::BLOCK_ROWS;
 use crate::spill::{Extent, SpillFile};
-use crate::store::{StoreBuilder, StoredSource, from_bytes, to_bytes};
+use crate::store::{Budget, StoreBuilder, StoredSource, from_bytes, to_bytes};
 use crate::{DataError, Result};
 
 /// The rows of each bucket that occurs in a batch, in row order.
 pub(super) fn scatter(batch: &Batch, buckets: &[u32]) -> Result<Vec<(u32, Batch)>> {
+    // Pieces of many batches are put together later, and codes mean something in their own batch alone.
+    let batch = batch.with_plain_text()?;
     let mut order: Vec<u32> = (0..buckets.len() as u32).collect();
     // Stable, so rows of one bucket keep their order.
     order.sort_by_key(|&i| buckets[i as usize]);
-    let sorted = take(batch, &order)?;
+    let sorted = take(&batch, &order)?;
     let mut pieces = Vec::new();
     let mut start = 0;
     while start < order.len() {
@@ -125,7 +127,7 @@ impl Buckets {
         if self.limit.is_some_and(|limit| 2 * self.held > limit) {
             self.write_out()?;
         }
-        let mut store = StoreBuilder::new(self.schema.clone(), self.limit);
+        let mut store = StoreBuilder::new(self.schema.clone(), Budget::new(self.limit));
         let mut cuts = Vec::new();
         for bucket in std::mem::take(&mut self.buckets) {
             if bucket.spilled.is_empty() && bucket.held.is_empty() {

@@ -81,7 +81,7 @@ fn equal_keys_share_a_partition_and_rows_keep_their_order_in_it() {
         let mut place = BTreeMap::new();
         for (p, batch) in partitions(&data) {
             assert!(batch.row_ids().windows(2).all(|w| w[0] < w[1]));
-            for city in batch.text("city").unwrap() {
+            for city in batch.text("city").unwrap().iter() {
                 assert_eq!(*place.entry(city.map(str::to_owned)).or_insert(p), p);
             }
         }

@@ -38,7 +38,7 @@ pub enum ColumnType {
     Integer,
     /// Arrow `Float64`; `f32`, `f16` and decimals are read into it.
     Float,
-    /// Arrow `Utf8`.
+    /// Arrow `Utf8`; inside a batch also its dictionary form with 16-bit keys (see `TextColumn`).
     Text,
     /// Arrow `Date32`, days since 1970-01-01.
     Date,
@@ -231,6 +231,27 @@ impl Column {
             slots: slots.into(),
             origin: None,
         }
+    }
+
+    /// The same column with its slots stored sparsely; a scalar stays as it is.
+    #[must_use]
+    pub fn sparse(mut self) -> Self {
+        if let ColumnType::Vector { layout, .. } = &mut self.ty {
+            *layout = Layout::Sparse;
+        }
+        self
+    }
+
+    /// Whether this is a vector column whose slots are stored sparsely.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        matches!(
+            self.ty,
+            ColumnType::Vector {
+                layout: Layout::Sparse,
+                ..
+            }
+        )
     }
 
     /// A dense `f64` vector column whose width only fitting can tell.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
-    TimestampMicrosecondBuilder, new_null_array,
-};
+use crate::arrow::array::{ArrayRef, BooleanBuilder, PrimitiveArray, new_null_array};
 
 use super::parse;
+use super::texts::TextBuilder;
 use crate::Result;
+use crate::arrow::buffer::{BooleanBuffer, NullBuffer};
+use crate::arrow::datatypes::{
+    ArrowPrimitiveType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use crate::batch::dense_vectors;
 use crate::schema::{Column, ColumnType, Element};
 
@@ -27,15 +29,71 @@ pub(crate) enum Cell<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Misfit;
 
+/// Which rows of a column under construction are missing: few, so their places are noted.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Vec<u32>);
+
+impl Missing {
+    /// Notes that row `i` is missing; rows come in ascending order.
+    #[inline]
+    pub fn note(&mut self, i: usize) {
+        self.0.push(i as u32);
+    }
+
+    /// Of `rows` rows; `None` where all are present.
+    pub fn nulls(&self, rows: usize) -> Option<NullBuffer> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut present = vec![u8::MAX; rows.div_ceil(8)];
+        for i in &self.0 {
+            present[*i as usize / 8] &= !(1 << (i % 8));
+        }
+        Some(NullBuffer::new(BooleanBuffer::new(present.into(), 0, rows)))
+    }
+}
+
+/// A column of numbers being built.
+#[derive(Debug)]
+pub(crate) struct Numbers<T: ArrowPrimitiveType> {
+    values: Vec<T::Native>,
+    missing: Missing,
+}
+
+impl<T: ArrowPrimitiveType> Numbers<T> {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            values: Vec::with_capacity(rows),
+            missing: Missing::default(),
+        }
+    }
+
+    #[inline]
+    fn append_value(&mut self, value: T::Native) {
+        self.values.push(value);
+    }
+
+    #[inline]
+    fn append_null(&mut self) {
+        self.missing.note(self.values.len());
+        self.values.push(T::Native::default());
+    }
+
+    fn finish(self) -> ArrayRef {
+        let nulls = self.missing.nulls(self.values.len());
+        Arc::new(PrimitiveArray::<T>::new(self.values.into(), nulls))
+    }
+}
+
 /// A column being built, or one whose cells are only checked.
 #[derive(Debug)]
 pub(crate) enum Builder {
     Boolean(BooleanBuilder),
-    Integer(Int64Builder),
-    Float(Float64Builder),
-    Text(StringBuilder),
-    Date(Date32Builder),
-    Timestamp(TimestampMicrosecondBuilder),
+    Integer(Numbers<Int64Type>),
+    Float(Numbers<Float64Type>),
+    Text(TextBuilder),
+    Date(Numbers<Date32Type>),
+    Timestamp(Numbers<TimestampMicrosecondType>),
     Vector {
         values: Vec<f64>,
         width: usize,
@@ -49,13 +107,11 @@ impl Builder {
     pub fn new(ty: &ColumnType, rows: usize) -> Self {
         match ty {
             ColumnType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
-            ColumnType::Integer => Self::Integer(Int64Builder::with_capacity(rows)),
-            ColumnType::Float => Self::Float(Float64Builder::with_capacity(rows)),
-            ColumnType::Text => Self::Text(StringBuilder::with_capacity(rows, rows * 8)),
-            ColumnType::Date => Self::Date(Date32Builder::with_capacity(rows)),
-            ColumnType::Timestamp => {
-                Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows))
-            }
+            ColumnType::Integer => Self::Integer(Numbers::with_capacity(rows)),
+            ColumnType::Float => Self::Float(Numbers::with_capacity(rows)),
+            ColumnType::Text => Self::Text(TextBuilder::new(rows)),
+            ColumnType::Date => Self::Date(Numbers::with_capacity(rows)),
+            ColumnType::Timestamp => Self::Timestamp(Numbers::with_capacity(rows)),
             ColumnType::Vector { width, .. } => {
                 let width = width.unwrap_or(0);
                 Self::Vector {
@@ -68,12 +124,13 @@ impl Builder {
     }
 
     /// Takes the text of a cell that is not null.
+    #[inline]
     pub fn push_text(&mut self, cell: &str) -> std::result::Result<(), Misfit> {
         match self {
             Self::Boolean(b) => b.append_value(parse::boolean(cell.trim_ascii()).ok_or(Misfit)?),
             Self::Integer(b) => b.append_value(parse::integer(cell).ok_or(Misfit)?),
             Self::Float(b) => b.append_value(parse::float(cell).ok_or(Misfit)?),
-            Self::Text(b) => b.append_value(cell),
+            Self::Text(b) => b.push(cell),
             Self::Date(b) => b.append_value(parse::date(cell.trim_ascii()).ok_or(Misfit)?),
             Self::Timestamp(b) => {
                 b.append_value(parse::timestamp(cell.trim_ascii()).ok_or(Misfit)?)
@@ -94,9 +151,9 @@ impl Builder {
             (Self::Integer(b), Cell::Float(v)) => b.append_value(whole(v).ok_or(Misfit)?),
             (Self::Float(b), Cell::Integer(v)) => b.append_value(v as f64),
             (Self::Float(b), Cell::Float(v)) => b.append_value(v),
-            (Self::Text(b), Cell::Boolean(v)) => b.append_value(if v { "true" } else { "false" }),
-            (Self::Text(b), Cell::Integer(v)) => b.append_value(v.to_string()),
-            (Self::Text(b), Cell::Float(v)) => b.append_value(v.to_string()),
+            (Self::Text(b), Cell::Boolean(v)) => b.push(if v { "true" } else { "false" }),
+            (Self::Text(b), Cell::Integer(v)) => b.push(&v.to_string()),
+            (Self::Text(b), Cell::Float(v)) => b.push(&v.to_string()),
             (
                 Self::Vector {
                     values,
@@ -119,7 +176,7 @@ impl Builder {
             Self::Boolean(b) => b.append_null(),
             Self::Integer(b) => b.append_null(),
             Self::Float(b) => b.append_null(),
-            Self::Text(b) => b.append_null(),
+            Self::Text(b) => b.push_null(),
             Self::Date(b) => b.append_null(),
             Self::Timestamp(b) => b.append_null(),
             Self::Vector {
@@ -137,11 +194,11 @@ impl Builder {
     pub fn finish(self) -> Result<ArrayRef> {
         Ok(match self {
             Self::Boolean(mut b) => Arc::new(b.finish()),
-            Self::Integer(mut b) => Arc::new(b.finish()),
-            Self::Float(mut b) => Arc::new(b.finish()),
-            Self::Text(mut b) => Arc::new(b.finish()),
-            Self::Date(mut b) => Arc::new(b.finish()),
-            Self::Timestamp(mut b) => Arc::new(b.finish()),
+            Self::Integer(b) => b.finish(),
+            Self::Float(b) => b.finish(),
+            Self::Text(b) => b.finish()?,
+            Self::Date(b) => b.finish(),
+            Self::Timestamp(b) => b.finish(),
             Self::Vector {
                 values,
                 width,

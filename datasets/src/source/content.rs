@@ -1,6 +1,7 @@
 //! Bytes of a source file: checked against change, decompressed where needed, read by range.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -18,6 +19,9 @@ const IN_MEMORY: usize = 64 << 20;
 
 /// Buffer of sequential reads.
 pub(crate) const READ_BUFFER: usize = 1 << 20;
+
+/// A buffer longer than this is not kept for the next piece.
+const KEPT_BUFFER: usize = 16 << 20;
 
 /// What tells that a file is still the one that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,24 +221,59 @@ impl Content {
         }
     }
 
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_, stamp) | Self::Temp(_, stamp) => stamp.len,
+        }
+    }
+
     /// The bytes of a range that lies inside the file.
     pub fn range(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>> {
-        let short = || DataError::format("file content", "a byte range lies beyond the end");
-        let start = usize::try_from(range.start).map_err(|_| short())?;
-        let end = usize::try_from(range.end).map_err(|_| short())?;
+        if let Self::Memory(bytes) = self {
+            let ends = usize::try_from(range.start)
+                .ok()
+                .zip(usize::try_from(range.end).ok());
+            let inside = ends.and_then(|(start, end)| bytes.get(start..end));
+            return inside.map(Cow::Borrowed).ok_or_else(beyond);
+        }
+        self.with_range(range, |bytes| Ok(Cow::Owned(bytes.to_vec())))
+    }
+
+    /// What `f` makes of the bytes of a range that lies inside the file. A buffer of each thread is filled again and again: fresh
+    /// memory for every piece of a large file would cost about as much as reading it.
+    pub fn with_range<T>(
+        &self,
+        range: Range<u64>,
+        f: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        thread_local! {
+            static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        let start = usize::try_from(range.start).map_err(|_| beyond())?;
+        let end = usize::try_from(range.end).map_err(|_| beyond())?;
         match self {
-            Self::Memory(bytes) => Ok(Cow::Borrowed(bytes.get(start..end).ok_or_else(short)?)),
+            Self::Memory(bytes) => f(bytes.get(start..end).ok_or_else(beyond)?),
             Self::File(..) | Self::Temp(..) => {
-                let (path, stamp) = self.file().ok_or_else(short)?;
+                let (path, stamp) = self.file().ok_or_else(beyond)?;
                 if range.end > stamp.len || start > end {
-                    return Err(short());
+                    return Err(beyond());
                 }
                 let mut file = open_unchanged(path, stamp)?;
                 let fail = |e| DataError::io(path, e);
                 file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
-                let mut bytes = vec![0; end - start];
-                file.read_exact(&mut bytes).map_err(fail)?;
-                Ok(Cow::Owned(bytes))
+                // Taken out while it is in use: `f` may come here again.
+                let mut bytes = BUFFER.take();
+                if bytes.len() < end - start {
+                    bytes.resize(end - start, 0);
+                }
+                let read = &mut bytes[..end - start];
+                let outcome = file.read_exact(read).map_err(fail).and_then(|()| f(read));
+                if bytes.len() <= KEPT_BUFFER {
+                    BUFFER.set(bytes);
+                }
+                outcome
             }
         }
     }
@@ -252,6 +291,10 @@ impl Content {
             Self::Temp(file, stamp) => seek_to(file.path(), stamp, start),
         }
     }
+}
+
+fn beyond() -> DataError {
+    DataError::format("file content", "a byte range lies beyond the end")
 }
 
 fn seek_to(path: &Path, stamp: &Stamp, start: u64) -> Result<Box<dyn Read + Send + 'static>> {

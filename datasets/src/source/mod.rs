@@ -19,11 +19,13 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod text;
+mod texts;
 
 pub(crate) use columnar::METADATA_KEY;
 pub(crate) use locate::format_of;
 pub use open::{open, open_like, open_within};
 pub(crate) use parse::civil_from_days;
+pub(crate) use texts::coded;
 
 use crate::batch::Batch;
 use crate::schema::Schema;
@@ -96,6 +98,12 @@ pub trait Source: Send + Sync + Debug {
     /// True where [`Chunk::rows`] is the number of rows that reading gives; false where bad rows may be left out.
     fn exact_rows(&self) -> bool {
         true
+    }
+
+    /// True where the ids of a chunk's rows run on from [`Chunk::first_row`] without gaps: who needs ids alone then need not
+    /// read.
+    fn consecutive_ids(&self) -> bool {
+        false
     }
 }
 

@@ -32,6 +32,7 @@ impl NullTokens {
         }
     }
 
+    #[inline]
     pub fn contains(&self, cell: &str) -> bool {
         match cell.as_bytes().first() {
             None => self.empty,
@@ -61,8 +62,47 @@ pub(crate) fn integer(cell: &str) -> Option<i64> {
 }
 
 /// The nearest `f64`; NaN is no number.
+#[inline]
 pub(crate) fn float(cell: &str) -> Option<f64> {
-    cell.trim_ascii().parse().ok().filter(|v: &f64| !v.is_nan())
+    let short = short_decimal(cell.as_bytes());
+    short.or_else(|| cell.trim_ascii().parse().ok().filter(|v: &f64| !v.is_nan()))
+}
+
+/// A plain decimal of few digits, as nearly all numbers in files are: rounded right because both the digits and the power of
+/// ten are exact and one division rounds once (Clinger 1990, PLDI). `None` for everything else.
+#[inline]
+fn short_decimal(cell: &[u8]) -> Option<f64> {
+    const TENS: [f64; 20] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19,
+    ];
+    const EXACT: u64 = 1 << 53;
+    let (negative, digits) = match cell {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    // 19 digits and a point cannot overflow.
+    if digits.len() > 20 {
+        return None;
+    }
+    let (mut value, mut point) = (0_u64, None);
+    for (i, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        } else if *byte == b'.' && point.is_none() {
+            point = Some(i);
+        } else {
+            return None;
+        }
+    }
+    let seen = digits.len() - usize::from(point.is_some());
+    if seen == 0 || seen > 19 || value > EXACT {
+        return None;
+    }
+    let decimals = point.map_or(0, |p| digits.len() - 1 - p);
+    let size = value as f64 / TENS[decimals];
+    Some(if negative { -size } else { size })
 }
 
 /// Days from 1970-01-01 of `YYYY-MM-DD` (years 0000 to 9999).
@@ -270,6 +310,56 @@ mod tests {
         assert_eq!(guess(&[]), ColumnType::Float);
         // One digit too many for an i64.
         assert_eq!(guess(&["92233720368547758070"]), ColumnType::Float);
+    }
+
+    #[test]
+    fn numbers_are_the_nearest_ones_however_they_are_written() {
+        let plain = [
+            "0",
+            "-0",
+            "1",
+            "-1.5",
+            ".5",
+            "5.",
+            "-.25",
+            "0.1",
+            "123456.789012",
+            "9007199254740992",
+            "9007199254740993",
+            "0.30000000000000004",
+            "1e5",
+            "-2E-3",
+            "inf",
+            "-infinity",
+            "+7",
+            "00012.50",
+            "1234567890123456789",
+            "12345678901234567890",
+            "0.00000000000000000001",
+            "4.35",
+            "0.000001",
+            "8.41",
+            "2.2250738585072011e-308",
+            " 3.5 ",
+        ];
+        for text in plain {
+            let wanted: f64 = text.trim().parse().unwrap();
+            assert_eq!(
+                float(text).map(f64::to_bits),
+                Some(wanted.to_bits()),
+                "{text}"
+            );
+        }
+        for text in [
+            "", "-", ".", "-.", "1.2.3", "1,5", "0x10", "nan", "1 2", "--1", "1-",
+        ] {
+            assert_eq!(float(text), None, "{text}");
+        }
+        // Six digits after the point, as tables often have them.
+        for i in (0..4_000_000_u64).step_by(997) {
+            let text = format!("{}.{:06}", i % 1_000, i * 7_919 % 1_000_000);
+            assert_eq!(float(&text), text.parse().ok(), "{text}");
+        }
     }
 
     #[test]

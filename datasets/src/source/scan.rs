@@ -7,7 +7,8 @@ use std::io::Read;
 use memchr::{memchr, memchr_iter};
 
 use super::BLOCK_ROWS;
-use super::content::{Content, READ_BUFFER};
+use super::content::Content;
+use crate::parallel::map_in_order;
 use crate::{DataError, Result};
 
 /// A record longer than this is refused whatever `bad_rows` says: a quote was left open.
@@ -67,6 +68,30 @@ impl Scanner {
         }
     }
 
+    /// As [`Scanner::feed`], for bytes without quotes whose line ends were found already.
+    fn feed_plain(&mut self, lines: &Lines, mut found: impl FnMut(Span)) {
+        if lines.len == 0 {
+            return;
+        }
+        if self.quoted {
+            self.line += lines.ends.len() as u64;
+        } else {
+            self.just_closed = false;
+            for (k, (at, blank)) in lines.ends.iter().enumerate() {
+                let at = self.at + u64::from(*at);
+                let blank = if k == 0 {
+                    let before = lines.before_first.unwrap_or(self.previous);
+                    is_blank((at - self.record) as usize, before)
+                } else {
+                    *blank
+                };
+                self.end_line(at, blank, &mut found);
+            }
+        }
+        self.at += lines.len as u64;
+        self.previous = lines.last.unwrap_or(self.previous);
+    }
+
     fn inside_quotes(&mut self, bytes: &[u8], i: usize) -> usize {
         let end = memchr(b'"', &bytes[i..]).map_or(bytes.len(), |k| i + k);
         self.line += memchr_iter(b'\n', &bytes[i..end]).count() as u64;
@@ -110,8 +135,12 @@ impl Scanner {
     }
 
     fn line_end(&mut self, at: u64, before: u8, found: &mut impl FnMut(Span)) {
-        let length = at - self.record;
-        if length > 1 || (length == 1 && before != b'\r') {
+        let blank = is_blank((at - self.record) as usize, before);
+        self.end_line(at, blank, found);
+    }
+
+    fn end_line(&mut self, at: u64, blank: bool, found: &mut impl FnMut(Span)) {
+        if !blank {
             found(Span {
                 start: self.record,
                 end: at + 1,
@@ -125,8 +154,8 @@ impl Scanner {
 
     /// The last record, where the text does not end with a line end.
     pub fn finish(&self) -> Option<Span> {
-        let length = self.at - self.record;
-        (length > 1 || (length == 1 && self.previous != b'\r')).then_some(Span {
+        let length = (self.at - self.record) as usize;
+        (!is_blank(length, self.previous)).then_some(Span {
             start: self.record,
             end: self.at,
             line: self.record_line,
@@ -153,6 +182,11 @@ impl Scanner {
             ),
         })
     }
+}
+
+/// Whether a line of `length` bytes before its line end, the last of them `last`, is no record.
+fn is_blank(length: usize, last: u8) -> bool {
+    length == 0 || (length == 1 && last == b'\r')
 }
 
 /// All records of some bytes that start at `at` of the file.
@@ -211,7 +245,53 @@ impl Cutter {
     }
 }
 
-/// One pass over a file's content that finds where every block of records starts.
+/// Bytes that one task of the index scan looks at.
+const SEGMENT: u64 = 1 << 20;
+
+/// What a task of the index scan has seen in its bytes.
+enum Segment {
+    /// No quotes, hence nothing that what came before could change but whether all of it is quoted.
+    Plain(Lines),
+    /// Bytes with quotes: where records end depends on what came before.
+    Quoted(Vec<u8>),
+}
+
+/// The line ends of some bytes without quotes.
+struct Lines {
+    len: usize,
+    /// Places of line ends, ascending, and whether a blank line ends there (unknown, and false, for the first).
+    ends: Vec<(u32, bool)>,
+    /// The byte before the first line end, if that is one of these bytes.
+    before_first: Option<u8>,
+    last: Option<u8>,
+}
+
+impl Lines {
+    fn of(bytes: &[u8]) -> Self {
+        let mut ends: Vec<(u32, bool)> = Vec::with_capacity(bytes.len() / 64);
+        let (mut before_first, mut start) = (None, None);
+        for at in memchr_iter(b'\n', bytes) {
+            let blank = match start {
+                None => {
+                    before_first = at.checked_sub(1).map(|k| bytes[k]);
+                    false
+                }
+                Some(start) => is_blank(at - start, bytes[at - 1]),
+            };
+            ends.push((at as u32, blank));
+            start = Some(at + 1);
+        }
+        Self {
+            len: bytes.len(),
+            ends,
+            before_first,
+            last: bytes.last().copied(),
+        }
+    }
+}
+
+/// One pass over a file's content that finds where every block of records starts. Threads look at segments side by side; only
+/// where a segment holds quotes does it wait for those before it.
 pub(crate) fn index(
     name: &str,
     file: usize,
@@ -219,16 +299,25 @@ pub(crate) fn index(
     mut scanner: Scanner,
 ) -> Result<Vec<Piece>> {
     let mut cutter = Cutter::new(file);
-    let mut reader = content.reader(scanner.at)?;
-    let mut buffer = vec![0; READ_BUFFER];
-    loop {
-        let n = read_some(&mut reader, &mut buffer, name)?;
-        if n == 0 {
-            break;
+    let (start, quoting) = (scanner.at, scanner.quoting.is_some());
+    let n = content.len().saturating_sub(start).div_ceil(SEGMENT);
+    let look = |i: usize| {
+        let from = start + i as u64 * SEGMENT;
+        content.with_range(from..(from + SEGMENT).min(content.len()), |bytes| {
+            Ok(if quoting && memchr(b'"', bytes).is_some() {
+                Segment::Quoted(bytes.to_vec())
+            } else {
+                Segment::Plain(Lines::of(bytes))
+            })
+        })
+    };
+    map_in_order(n as usize, look, |segment| {
+        match segment {
+            Segment::Plain(lines) => scanner.feed_plain(&lines, |span| cutter.add(span)),
+            Segment::Quoted(bytes) => scanner.feed(&bytes, |span| cutter.add(span)),
         }
-        scanner.feed(&buffer[..n], |span| cutter.add(span));
-        scanner.check(name)?;
-    }
+        scanner.check(name)
+    })?;
     if let Some(span) = scanner.finish() {
         cutter.add(span);
     }
@@ -265,6 +354,39 @@ mod tests {
         let whole = [(0, 1), (11, 4), (31, 6), (41, 7)];
         for step in 1..=text.len() {
             assert_eq!(starts(text, step), whole, "buffer of {step}");
+        }
+    }
+
+    /// As [`starts`], where steps without quotes have their line ends found beforehand, as the index scan does it.
+    fn starts_by_segments(text: &str, step: usize) -> Vec<(u64, u64)> {
+        let mut scanner = Scanner::new(Some(b','), 0, 1);
+        let mut out = Vec::new();
+        for piece in text.as_bytes().chunks(step) {
+            let found = |s: Span| out.push((s.start, s.line));
+            if piece.contains(&b'"') {
+                scanner.feed(piece, found);
+            } else {
+                scanner.feed_plain(&Lines::of(piece), found);
+            }
+        }
+        out.extend(scanner.finish().map(|s| (s.start, s.line)));
+        out
+    }
+
+    #[test]
+    fn segments_without_quotes_may_be_looked_at_beforehand_wherever_they_are_cut() {
+        for text in [
+            "a,\"x\ny\"\r\n\r\nb,\"he said \"\"no\n\"\"\"\nc,5\" disk\n\"d\n\",1",
+            "\n\r\na\n\n\nb\r\n\r\n",
+            "one\ntwo\r\n\r\n\rthree\n\r\nfour",
+            "\"all\nof\nit\nquoted\n\n\r\n\"\n\n\nx\r\n\"\"\"\"\n1\n",
+            "",
+            "\r",
+        ] {
+            let whole = starts(text, text.len().max(1));
+            for step in 1..=text.len() {
+                assert_eq!(starts_by_segments(text, step), whole, "{text:?} by {step}");
+            }
         }
     }
 

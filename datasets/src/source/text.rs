@@ -72,6 +72,11 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Whether a byte occurs in the block at all.
+    pub fn contains(&self, byte: u8) -> bool {
+        memchr::memchr(byte, self.bytes).is_some()
+    }
+
     /// The bytes of record `i`.
     pub fn raw(&self, i: usize) -> &'a [u8] {
         let span = &self.spans[i];
@@ -270,14 +275,25 @@ impl TextSource {
         chunk: usize,
         columns: &[usize],
     ) -> Result<Batch> {
-        let bytes = content.range(piece.start..piece.end)?;
+        content.with_range(piece.start..piece.end, |bytes| {
+            self.decode_bytes(piece, bytes, chunk, columns)
+        })
+    }
+
+    fn decode_bytes(
+        &self,
+        piece: &Piece,
+        bytes: &[u8],
+        chunk: usize,
+        columns: &[usize],
+    ) -> Result<Batch> {
         let scanner = Scanner::new(self.format.quoting(), piece.start, piece.line);
-        let mut spans = records(scanner, &bytes);
+        let mut spans = records(scanner, bytes);
         spans.retain(|s| {
             let (start, end) = (s.start - piece.start, s.end - piece.start);
             !self.format.skips(&bytes[start as usize..end as usize])
         });
-        let records = Records::new(&bytes, piece.start, &spans);
+        let records = Records::new(bytes, piece.start, &spans);
         let mut rejects = Rejects {
             file: &self.files[piece.file].input.name,
             policy: self.quarantine.policy,
@@ -354,6 +370,10 @@ impl Source for TextSource {
 
     fn exact_rows(&self) -> bool {
         self.quarantine.policy == BadRows::Fail
+    }
+
+    fn consecutive_ids(&self) -> bool {
+        true
     }
 }
 

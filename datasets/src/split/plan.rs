@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::rule::{Cuts, Parts, Rule, group_hashes, range_of};
 use crate::dataset::Dataset;
 use crate::keys::{Key, KeyColumn, display};
@@ -176,6 +178,13 @@ fn one_group(column: &str) -> DataError {
 }
 
 fn row_hashes(data: &Dataset, draw: Draw) -> Result<Vec<u64>> {
+    if let Some(ids) = data.known_ids()? {
+        return Ok(ids
+            .into_par_iter()
+            .flatten_iter()
+            .map(|id| draw.bits(id))
+            .collect());
+    }
     let none: [String; 0] = [];
     let hashes = |i: usize| -> Result<Vec<u64>> {
         let batch = data.read(i, Some(&none))?;

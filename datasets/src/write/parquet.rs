@@ -56,7 +56,7 @@ impl ParquetTable {
 
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
         check_columns(&self.schema, batch)?;
-        let columns = batch.columns().to_vec();
+        let columns = batch.with_plain_text()?.columns().to_vec();
         let options =
             crate::arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let schema = file_schema(&self.schema);

@@ -6,6 +6,7 @@ use crate::arrow::array::{Array, ArrayRef, AsArray};
 use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::source::civil_from_days;
+use crate::text_column::TextColumn;
 
 /// One cell, typed; dates and timestamps already in text.
 #[derive(Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub(super) fn value<'a>(array: &'a ArrayRef, i: usize, buffer: &mut Vec<u8>) -> 
         Value::Float(a.value(i))
     } else if let Some(a) = array.as_primitive_opt::<Int64Type>() {
         Value::Integer(a.value(i))
-    } else if let Some(a) = array.as_string_opt::<i32>() {
+    } else if let Some(a) = TextColumn::of(array) {
         Value::Text(a.value(i))
     } else if let Some(a) = array.as_boolean_opt() {
         Value::Boolean(a.value(i))

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use emberline_datasets::{Block, Csr, DataError, Features, Matrix};
+use emberline_datasets::{Block, Csr, DataError, Features, Matrix, Mixed};
 
 type Result<T> = std::result::Result<T, DataError>;
 
 const F64: u8 = 0;
 const F32: u8 = 1;
 const CSR: u8 = 2;
+const MIXED: u8 = 3;
 
 /// A block, little-endian: kind, flags, rows, slots, stored values; then ids, label, weight and features.
 pub(super) fn to_bytes(block: &Block) -> Vec<u8> {
@@ -17,6 +18,7 @@ pub(super) fn to_bytes(block: &Block) -> Vec<u8> {
         Features::F64(x) => (F64, x.as_slice().len()),
         Features::F32(x) => (F32, x.as_slice().len()),
         Features::Csr(x) => (CSR, x.values.len()),
+        Features::Mixed(x) => (MIXED, x.ones_per_row()),
     };
     let mut out = Vec::with_capacity(block.memory() + 32);
     let flags = u8::from(block.label.is_some()) | u8::from(block.weight.is_some()) << 1;
@@ -37,6 +39,13 @@ pub(super) fn to_bytes(block: &Block) -> Vec<u8> {
             );
             put(&mut out, x.indices.iter().copied(), u32::to_le_bytes);
             put(&mut out, x.values.iter().copied(), f64::to_le_bytes);
+        }
+        Features::Mixed(x) => {
+            put(&mut out, [x.slots().len() as u64], u64::to_le_bytes);
+            put(&mut out, x.slots().iter().copied(), u32::to_le_bytes);
+            let numbers = x.numbers().as_slice().iter().copied();
+            put(&mut out, numbers, f64::to_le_bytes);
+            put(&mut out, x.all_ones().iter().copied(), u32::to_le_bytes);
         }
     }
     out
@@ -91,6 +100,15 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Block> {
             values: reader.numbers(stored, f64::from_le_bytes)?,
             width: d,
         }),
+        MIXED => {
+            let p = reader.numbers(1, u64::from_le_bytes)?[0] as usize;
+            let slots = reader.numbers(p, u32::from_le_bytes)?.into();
+            let of = |per_row: usize| n.checked_mul(per_row).ok_or_else(damaged);
+            let numbers = reader.numbers(of(p)?, f64::from_le_bytes)?;
+            let ones = reader.numbers(of(stored)?, u32::from_le_bytes)?;
+            let numbers = Matrix::new(n, p, numbers)?;
+            Features::Mixed(Mixed::new(numbers, slots, ones, stored, d)?)
+        }
         _ => return Err(damaged()),
     };
     if !reader.0.is_empty() {
@@ -147,6 +165,14 @@ mod tests {
             values: vec![-0.0, 2.5],
             width: 7,
         };
+        let mixed = Mixed::new(
+            array![[0.1, -0.0], [7.0, 1e300]].into(),
+            Arc::new([0, 3]),
+            vec![1, 9, 2, 4],
+            2,
+            9,
+        )
+        .unwrap();
         vec![
             block(
                 Features::F64(array![[1.0, -0.0, 0.1], [f64::MIN_POSITIVE, 1e300, 7.0]].into()),
@@ -160,6 +186,7 @@ mod tests {
             ),
             block(Features::Csr(csr), Some(vec![1.0; 2]), Some(vec![1.0; 2])),
             block(Features::F64(Array2::zeros((2, 0)).into()), None, None),
+            block(Features::Mixed(mixed), Some(vec![1.0; 2]), None),
         ]
     }
 

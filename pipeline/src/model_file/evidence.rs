@@ -59,7 +59,7 @@ pub struct StageEvidence {
 pub struct DataEvidence {
     /// Rows.
     pub rows: u64,
-    /// SHA-256 over the rows in row order, hexadecimal: per block of the source, then over the blocks.
+    /// SHA-256 over the values, hexadecimal: per block of the source, column by column in row order; then over the blocks.
     pub digest: String,
     /// Ranges and categories by column.
     pub columns: BTreeMap<String, ColumnProfile>,

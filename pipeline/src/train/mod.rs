@@ -165,8 +165,21 @@ impl Sides {
         for warning in &warnings {
             run.warn(warning.clone());
         }
-        // Several estimators read the training rows, each more than once.
-        let train = train.cache(run.memory_limit)?;
+        // Several estimators read the training rows, each more than once. Held-out rows that come from elsewhere are read
+        // once and need not be kept.
+        let columns = data_columns(&plan.pipeline, train.schema());
+        let (train, test) = match test {
+            Some(test) if plan.test.is_none() => {
+                let mut parts =
+                    Dataset::cache_parts(&[train, test], &columns, run.memory_limit)?.into_iter();
+                (parts.next(), parts.next())
+            }
+            test => {
+                let parts = Dataset::cache_parts(&[train], &columns, run.memory_limit)?;
+                (parts.into_iter().next(), test)
+            }
+        };
+        let train = train.ok_or_else(|| DataError::format("cache", "there is no training side"))?;
         let rows = RowCounts {
             train: train.count()?,
             test: test.as_ref().map_or(Ok(0), Dataset::count)?,

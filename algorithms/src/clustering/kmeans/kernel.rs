@@ -167,13 +167,9 @@ impl Geometry {
                     .iter_mut()
                     .zip(x.row(i))
                     .for_each(|(r, v)| *r = f64::from(*v)),
-                Features::Csr(x) => {
+                sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
                     row.fill(0.0);
-                    let (slots, values) = x.row(i);
-                    slots
-                        .iter()
-                        .zip(values)
-                        .for_each(|(j, v)| row[*j as usize] = *v);
+                    sparse.for_each_stored(i, |j, v| row[j] = v);
                 }
             }
             self.prepare(&mut row, block.row_ids[i])?;

@@ -96,6 +96,24 @@ impl ScalarMap for Filling {
         })
     }
 
+    fn map_numbers(&self, at: At, values: &mut [f64]) -> bool {
+        let fill = match &self.columns[at.column].fill {
+            Fill::Number(v) => *v,
+            Fill::Nothing => f64::NAN,
+            Fill::Text(_) => return false,
+        };
+        // NaN equals nothing, so it can stand for "no such value".
+        let missing = self.missing.unwrap_or(f64::NAN);
+        for v in values {
+            *v = if v.is_nan() || *v == missing {
+                fill
+            } else {
+                *v
+            };
+        }
+        true
+    }
+
     fn save(&self, _: &mut Arrays) -> Value {
         to_state(self)
     }

@@ -89,7 +89,25 @@ pub(super) fn spread(
         column: input.origin().to_owned(),
         attribute: Attribute::Binary,
     });
-    Column::vector("", slots.collect())
+    Column::vector("", slots.collect()).sparse()
+}
+
+impl OneHot {
+    /// The slot of a value of column `k`. The one that was left out has no place: it lies beyond the width.
+    #[inline]
+    fn slot(&self, k: usize, value: f64) -> Result<usize, Refusal> {
+        let n = self.categories[k].len();
+        // Whole numbers alone survive the way to an integer and back.
+        let slot = value as usize;
+        if value >= 0.0 && slot < n && slot as f64 == value {
+            return Ok(slot);
+        }
+        match (self.handle_invalid, value.is_nan()) {
+            (OneHotInvalid::Keep, _) => Ok(n),
+            (OneHotInvalid::Error, true) => Err(Refusal::Missing),
+            (OneHotInvalid::Error, false) => Err(no_category(value, n)),
+        }
+    }
 }
 
 impl VectorMap for OneHot {
@@ -109,20 +127,23 @@ impl VectorMap for OneHot {
     }
 
     fn map(&self, k: usize, x: &[f64], out: &mut [f64]) -> Result<(), Refusal> {
-        let n = self.categories[k].len();
-        let value = x[0];
-        let is_category = value >= 0.0 && value < n as f64 && value.fract() == 0.0;
-        if !is_category && self.handle_invalid == OneHotInvalid::Error {
-            return Err(if value.is_nan() {
-                Refusal::Missing
-            } else {
-                no_category(value, n)
-            });
-        }
         out.fill(0.0);
-        // The slot that was left out has no place: the row stays all zeros.
-        if let Some(slot) = out.get_mut(if is_category { value as usize } else { n }) {
+        if let Some(slot) = out.get_mut(self.slot(k, x[0])?) {
             *slot = 1.0;
+        }
+        Ok(())
+    }
+
+    fn map_stored(
+        &self,
+        k: usize,
+        x: &[f64],
+        width: usize,
+        mut push: impl FnMut(u32, f64),
+    ) -> Result<(), Refusal> {
+        let slot = self.slot(k, x[0])?;
+        if slot < width {
+            push(slot as u32, 1.0);
         }
         Ok(())
     }

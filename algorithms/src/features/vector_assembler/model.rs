@@ -1,12 +1,13 @@
 //! The assembler itself: it learns nothing, so parameters are the model.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use emberline_pipeline::datasets::arrow::array::{Array, BooleanArray};
-use emberline_pipeline::datasets::batch::dense_vectors;
+use emberline_pipeline::datasets::arrow::array::{Array, BooleanArray, Float64Array};
+use emberline_pipeline::datasets::batch::{dense_vectors, sparse_vectors_of};
 use emberline_pipeline::datasets::{
     Attribute, Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
-    Slot,
+    Slot, VectorColumn,
 };
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::extend;
@@ -20,11 +21,13 @@ use super::params::VectorAssemblerParams;
 use crate::adapters::HandleInvalid;
 use crate::columns::{is_glob, select};
 
-/// Puts columns side by side into one dense vector column.
+/// Puts columns side by side into one vector column.
 ///
 /// - in: numbers (booleans count as 0 and 1) and vectors, `(n,)` or `(n, w)` each
-/// - out: a vector column `(n, d)`, `d` the sum of the widths; each slot knows its original column, kind and categories
-/// - cost: O(n d)
+/// - out: a vector column `(n, d)`, `d` the sum of the widths; each slot knows its original column, kind and categories. It is
+///   sparse where it has more than 32 slots and, as far as the schema tells, stores a third of them at most (one-hot
+///   categories)
+/// - cost: O(n d), or O(values stored)
 /// # Errors
 /// A missing value names column and row, unless `handle_invalid` says otherwise. An infinite value is an error under
 /// `error`, drops the row under `skip` and is kept under `keep`. A glob that would silently leave out a text column which no
@@ -133,7 +136,13 @@ impl VectorAssembler {
             *element = self.params.element;
         }
         column.nullable = self.params.handle_invalid == HandleInvalid::Keep;
-        Ok(column)
+        let inputs = inputs.iter().map(|name| schema.get(name));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        Ok(if known && is_mostly_zero(&inputs, column.slots.len()) {
+            column.sparse()
+        } else {
+            column
+        })
     }
 }
 
@@ -164,6 +173,9 @@ impl Transformer for VectorAssembler {
     fn transform(&self, batch: Batch) -> Result<Batch, DataError> {
         let inputs = self.inputs(batch.schema())?;
         let column = self.output_column(batch.schema(), &inputs)?;
+        if column.is_sparse() {
+            return self.assemble_stored(batch, &inputs, column);
+        }
         let width = column.slots.len();
         let n = batch.num_rows();
         let mut values = vec![0.0; n * width];
@@ -291,6 +303,113 @@ impl VectorAssembler {
                 Ok((batch.filter(&BooleanArray::from(keep))?, kept))
             }
         }
+    }
+}
+
+/// A vector of few slots is stored densely; a wide one sparsely where at most a third of its slots is expected to be stored.
+/// Follows from the schema alone: a sparse column of binary slots is one-hot and stores one of them, of another a quarter is
+/// guessed.
+fn is_mostly_zero(inputs: &[&Column], width: usize) -> bool {
+    const FEW_SLOTS: usize = 32;
+    let stored = |c: &&Column| match &c.ty {
+        ColumnType::Vector { width, .. } if c.is_sparse() => {
+            if c.slots.iter().all(|s| s.attribute == Attribute::Binary) {
+                1
+            } else {
+                width.unwrap_or(0).div_ceil(4)
+            }
+        }
+        ColumnType::Vector { width, .. } => width.unwrap_or(0),
+        _ => 1,
+    };
+    width > FEW_SLOTS && 3 * inputs.iter().map(stored).sum::<usize>() <= width
+}
+
+/// One input of a sparse vector.
+enum Part<'a> {
+    Number(Cow<'a, Float64Array>),
+    Vector(VectorColumn<'a>),
+}
+
+impl VectorAssembler {
+    /// The sparse vectors of a batch: all numbers, and of vectors the slots they store; 0 is left out of binary slots.
+    fn assemble_stored(
+        &self,
+        batch: Batch,
+        inputs: &[String],
+        column: Column,
+    ) -> Result<Batch, DataError> {
+        let mut parts = Vec::with_capacity(inputs.len());
+        let mut start = 0;
+        for name in inputs {
+            let part = if batch.schema().get(name)?.ty.is_vector() {
+                Part::Vector(batch.vector(name)?)
+            } else {
+                Part::Number(batch.numbers(name)?)
+            };
+            let width = match &part {
+                Part::Number(_) => 1,
+                Part::Vector(x) => x.width(),
+            };
+            parts.push((start, part));
+            start += width;
+        }
+        let binary: Vec<bool> = column
+            .slots
+            .iter()
+            .map(|s| s.attribute == Attribute::Binary)
+            .collect();
+        let n = batch.num_rows();
+        let (mut offsets, mut slots, mut values) = (
+            Vec::with_capacity(n + 1),
+            Vec::with_capacity(n * parts.len()),
+            Vec::with_capacity(n * parts.len()),
+        );
+        offsets.push(0);
+        let mut keep = Vec::new();
+        for i in 0..n {
+            let first = values.len();
+            let mut push = |j: usize, v: f64| {
+                if v != 0.0 || !binary[j] {
+                    slots.push(j as u32);
+                    values.push(v);
+                }
+            };
+            for (start, part) in &parts {
+                match part {
+                    Part::Number(x) if x.is_valid(i) => push(*start, x.value(i)),
+                    Part::Number(_) => push(*start, f64::NAN),
+                    Part::Vector(x) => x.for_each_stored(i, |j, v| push(start + j, v)),
+                }
+            }
+            if let Some(bad) = values[first..].iter().position(|v| !v.is_finite()) {
+                match self.params.handle_invalid {
+                    HandleInvalid::Keep => {}
+                    HandleInvalid::Error => {
+                        let name = &column.slots[slots[first + bad] as usize].name;
+                        return Err(invalid(name, batch.row_ids()[i], values[first + bad]));
+                    }
+                    HandleInvalid::Skip => {
+                        keep.resize(i, true);
+                        keep.push(false);
+                        slots.truncate(first);
+                        values.truncate(first);
+                        continue;
+                    }
+                }
+            }
+            offsets.push(values.len() as i32);
+        }
+        let array = sparse_vectors_of(offsets, slots, values, self.params.element)?;
+        let batch = if keep.is_empty() {
+            drop(parts);
+            batch
+        } else {
+            drop(parts);
+            keep.resize(n, true);
+            batch.filter(&BooleanArray::from(keep))?
+        };
+        batch.with_column(column, array)
     }
 }
 

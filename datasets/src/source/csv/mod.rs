@@ -31,11 +31,16 @@ impl Csv {
     fn decode_record(
         &self,
         record: &str,
+        quoted: bool,
         fields: &mut Fields,
         builders: &mut [(usize, Builder)],
         filled: &mut usize,
     ) -> std::result::Result<(), String> {
-        fields.split(record, self.delimiter)?;
+        if quoted {
+            fields.split(record, self.delimiter)?;
+        } else {
+            fields.split_plain(record, self.delimiter);
+        }
         if fields.len() != self.columns.len() {
             return Err(ragged(fields.len(), self.columns.len()));
         }
@@ -77,10 +82,11 @@ impl TextFormat for Csv {
             builders.extend(unwanted.map(|i| (i, Builder::Check(self.columns[i].ty.clone()))));
         }
         let mut fields = Fields::default();
+        let quoted = records.contains(b'"');
         for i in 0..rows {
             let mut filled = 0;
             let outcome = records.text(i).and_then(|record| {
-                self.decode_record(record, &mut fields, &mut builders, &mut filled)
+                self.decode_record(record, quoted, &mut fields, &mut builders, &mut filled)
             });
             if let Err(reason) = outcome {
                 records.reject(i, reason, rejects)?;

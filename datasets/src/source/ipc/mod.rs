@@ -230,6 +230,10 @@ impl Source for IpcSource {
         Some(index.chunks.iter().map(|c| c.rows as u64).sum())
     }
 
+    fn consecutive_ids(&self) -> bool {
+        true
+    }
+
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
         let piece = self
             .index()?

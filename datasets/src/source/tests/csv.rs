@@ -129,6 +129,73 @@ fn quoted_line_ends_at_the_border_of_a_block_stay_in_their_record() {
     assert_eq!(whole(&packed), columns);
 }
 
+/// A file of several segments of the index scan (1 MiB each): a byte order mark, blank lines, both line ends, quoted line ends
+/// at odd places, also in long runs without any other quote. The rows come with the line each starts on.
+fn long_file() -> (String, Vec<(u64, String)>) {
+    let mut file = String::from("\u{feff}id,word\r\n");
+    let (mut rows, mut line) = (Vec::new(), 2);
+    for i in 0..60_000_u64 {
+        if i % 977 == 0 {
+            file.push_str(if i % 2 == 0 { "\n" } else { "\r\n" });
+            line += 1;
+        }
+        // One stretch has no quotes at all, one a quoted text of many lines, longer than a segment.
+        let word = match i {
+            20_000..=45_000 => format!("{:>60}x", i % 300),
+            50_000 => "line\n\r\n".repeat(200_000),
+            _ if i % 613 == 0 => format!("a\r\nb, \"{i}\"\n"),
+            _ if i % 7 == 0 => format!("5{} disk", i % 10),
+            _ => format!("w{}", i % 100),
+        };
+        rows.push((line, word.trim_start().to_owned()));
+        let end = if i % 3 == 0 { "\n" } else { "\r\n" };
+        if word.contains(['"', '\n']) {
+            write!(file, "{i},\"{}\"{end}", word.replace('"', "\"\"")).unwrap();
+            rows.last_mut().unwrap().1 = word.clone();
+        } else {
+            write!(file, "{i},{word}{end}").unwrap();
+        }
+        line += 1 + word.matches('\n').count() as u64;
+    }
+    (file, rows)
+}
+
+#[test]
+fn a_long_file_is_cut_alike_by_any_number_of_threads_and_every_row_knows_its_line() {
+    let folder = Folder::new();
+    let (file, rows) = long_file();
+    assert!(file.len() > 3 << 20);
+    let options = folder.write("a.csv", &file);
+    let read = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| {
+            let data = open(&options).unwrap();
+            assert_eq!(ids(&data), (0..rows.len() as u64).collect::<Vec<u64>>());
+            whole(&data)
+        })
+    };
+    let columns = read(1);
+    for (i, (_, word)) in rows.iter().enumerate() {
+        assert_eq!(text(&columns[1], i), word, "row {i}");
+    }
+    assert_eq!(read(3), columns);
+    // A record with one field too few, put before row `i`, is found on that row's line.
+    for i in [0, 8_191, 8_192, 30_000, 45_000, 50_000, 50_001, 59_999] {
+        let start = format!("\n{i},");
+        let at = file.find(&start).unwrap() + 1;
+        let broken = format!("{}ragged\n{}", &file[..at], &file[at..]);
+        let mut options = folder.write("b.csv", broken);
+        options.sample_rows = 1;
+        options.schema.insert("word".to_owned(), TypeName::Text);
+        options.schema.insert("id".to_owned(), TypeName::Integer);
+        let error = open(&options).and_then(|data| all(&data)).unwrap_err();
+        let error = error.to_string();
+        let line = rows[i].0;
+        let wanted = format!("line {line}, byte {at}: the record has 1 fields, 2 are expected");
+        assert!(error.contains(&wanted), "row {i}: {error} / {wanted}");
+    }
+}
+
 #[test]
 fn opening_reads_no_more_than_the_sample() {
     let folder = Folder::new();

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::open;
 use crate::batch::Batch;
+use crate::text_column::written_out;
 use crate::{Dataset, Result, SourceOptions};
 
 /// A folder with files, gone at the end of the test.
@@ -56,8 +57,12 @@ pub(super) fn whole(data: &Dataset) -> Vec<ArrayRef> {
     let batches = all(data).unwrap();
     (0..data.schema().columns().len())
         .map(|c| {
+            let plain = batches
+                .iter()
+                .map(|b| written_out(&b.columns()[c]).unwrap());
+            let plain: Vec<ArrayRef> = plain.collect();
             let parts: Vec<&dyn crate::arrow::array::Array> =
-                batches.iter().map(|b| b.columns()[c].as_ref()).collect();
+                plain.iter().map(|array| array.as_ref()).collect();
             crate::arrow::compute::concat(&parts).unwrap()
         })
         .collect()
