@@ -65,10 +65,11 @@ impl Stream {
 
     /// Uniform in `0..n` without bias (Lemire 2019, ACM TOMACS 29(1)); 0 for `n` 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        let reject_under = n.wrapping_neg().checked_rem(n).unwrap_or(0);
         loop {
             let product = u128::from(self.bits()) * u128::from(n);
-            if product as u64 >= reject_under {
+            // What is rejected lies below `2^64 mod n`, itself below `n`: the division is seldom needed.
+            let low = product as u64;
+            if low >= n || low >= n.wrapping_neg().checked_rem(n).unwrap_or(0) {
                 return (product >> 64) as u64;
             }
         }

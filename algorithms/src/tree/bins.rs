@@ -186,7 +186,7 @@ mod unit {
     use super::*;
 
     fn bins_of(values: &[f64], max_bins: usize) -> FeatureBins {
-        numeric(&ColumnSummary::of(values, |_| 1.0), max_bins)
+        numeric(&ColumnSummary::of(values, None), max_bins)
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod unit {
         let values = [0.0, 1.0, 1.0, 2.0, 3.0, 3.0];
         let mut warnings = Vec::new();
         let bins = nominal(
-            &ColumnSummary::of(&values, |_| 1.0),
+            &ColumnSummary::of(&values, None),
             5,
             3,
             "colour",

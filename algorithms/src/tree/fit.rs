@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::bins;
 use super::forest::{ForestClassifier, ForestRegressor};
 use super::grow::GrownTree;
-use super::nodes::Node;
+use super::node::Node;
 use super::oob::{OobClasses, OobNumbers, Unseen};
 use super::report::{add_importances, by_column, report_oob};
 use super::sample::Sampling;

@@ -1,17 +1,20 @@
-//! Growing one tree, breadth first.
+//! Growing one tree, depth first: a subtree is finished while its rows are in the caches.
 
-use std::collections::VecDeque;
+use std::ops::Range;
 
 use emberline_pipeline::datasets::random::Draw;
+use emberline_pipeline::datasets::simd::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::bins::FeatureBins;
 use super::criterion::Criterion;
-use super::forest::ClassLeaves;
-use super::nodes::Node;
+use super::histogram::Tally;
+use super::leaves::ClassLeaves;
+use super::node::Node;
 use super::settings::Limits;
-use super::split::{self, Candidate, ChildLimits, Feature, Rule, Scratch};
+use super::split::{self, Bounds, Candidate, Feature, Rule};
+use super::store::{Indexed, LOCAL_ROWS, Local, Store};
 use super::table::Table;
 
 /// Nodes with at least so many rows times features look at their features on all threads, where all are looked at.
@@ -20,7 +23,7 @@ const PARALLEL_FROM: usize = 1 << 17;
 /// A tree by itself; indices count from its own first node, set word and leaf.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GrownTree {
-    /// Nodes, breadth first; the children of a node stand side by side.
+    /// Nodes; the children of a node stand side by side, and those of its left child follow next.
     pub nodes: Vec<Node>,
     /// Category sets of nominal nodes.
     pub sets: Vec<u32>,
@@ -46,132 +49,274 @@ pub struct Soil<'a> {
     pub n_drawn: usize,
     /// Draws of this tree's features.
     pub draw: Draw,
-    /// How often each row was drawn, `(n,)`.
-    pub counts: &'a [u8],
 }
 
-struct Open {
-    node: usize,
-    start: usize,
-    end: usize,
-    depth: u32,
-    draw: Draw,
-}
-
-/// Grows a tree on `rows`, whose leaves are made by `leaf` from the criterion with their rows. O(depth n m + nodes m bins),
-/// `m` the features drawn at a node.
+/// Grows a tree on `rows`, each drawn so often as `draws` says. O(depth n m + nodes m bins), `m` the features drawn at a node;
+/// the second term is bounded by the rows of the nodes where these are fewer than bins.
 pub fn grow<C: Criterion>(
     soil: &Soil<'_>,
-    mut criterion: C,
-    mut rows: Vec<u32>,
-    leaf: impl Fn(&C, &mut ClassLeaves) -> Node,
+    criterion: C,
+    rows: Vec<u32>,
+    draws: Vec<u8>,
 ) -> GrownTree {
-    let mut tree = GrownTree::default();
-    let mut finder = Finder::new(soil);
-    let mut right_rows = Vec::new();
-    criterion.enter(&rows);
-    let total = criterion.weight() as f64;
-    finder.child.weight = (soil.limits.min_weight_fraction_per_node * total).ceil() as u64;
-    let add = |tree: &mut GrownTree| {
-        tree.nodes.push(Node::value(0.0));
-        tree.gains.push(0.0);
-        tree.shares.push(0.0);
-    };
-    add(&mut tree);
-    let mut queue = VecDeque::from([Open {
-        node: 0,
-        start: 0,
-        end: rows.len(),
-        depth: 0,
-        draw: soil.draw,
-    }]);
-    while let Some(open) = queue.pop_front() {
-        let own = &mut rows[open.start..open.end];
-        criterion.enter(own);
-        tree.shares[open.node] = criterion.weight() as f64 / total;
-        tree.depth = tree.depth.max(open.depth);
-        let may_split = (open.depth as usize) < soil.limits.max_depth && !criterion.is_pure();
-        let best = if may_split {
-            finder.find(&mut criterion, own, open.draw)
+    let mut store = Indexed::new(soil.table, rows, draws);
+    let mut local: Vec<Local<C::Row>> = LOCAL_ROWS
+        .iter()
+        .filter(|_| soil.table.is_by_row())
+        .map(|_| Local::new(soil.table))
+        .collect();
+    let mut grower = Grower::new(soil, criterion);
+    let root = grower.root(&store);
+    if let Some(open) = root {
+        grower.subtree(&mut store, &mut local, open);
+    }
+    grower.tree
+}
+
+/// A node that may be split.
+struct Open<S> {
+    node: usize,
+    span: Range<usize>,
+    depth: u32,
+    draw: Draw,
+    total: S,
+}
+
+struct Grower<'a, C: Criterion> {
+    soil: &'a Soil<'a>,
+    criterion: C,
+    finder: Finder<C>,
+    /// Weight of all rows.
+    weight: f64,
+    min_weight: u64,
+    tree: GrownTree,
+}
+
+impl<'a, C: Criterion> Grower<'a, C> {
+    fn new(soil: &'a Soil<'a>, criterion: C) -> Self {
+        Self {
+            soil,
+            finder: Finder::new(soil, &criterion),
+            criterion,
+            weight: 0.0,
+            min_weight: 1,
+            tree: GrownTree::default(),
+        }
+    }
+
+    /// The node of all rows, if it may be split.
+    fn root(&mut self, store: &Indexed<'_>) -> Option<Open<C::Sums>> {
+        let mut total = self.criterion.empty();
+        for i in 0..store.len() {
+            let (_, row) = store.at(&self.criterion, i);
+            self.criterion.add_row(&mut total, row);
+        }
+        self.weight = self.criterion.weight(&total) as f64;
+        let share = self.soil.limits.min_weight_fraction_per_node;
+        self.min_weight = ((share * self.weight).ceil() as u64).max(1);
+        self.tree.nodes.push(Node::value(0.0));
+        self.tree.gains.push(0.0);
+        self.tree.shares.push(0.0);
+        self.admit(Open {
+            node: 0,
+            span: 0..store.len(),
+            depth: 0,
+            draw: self.soil.draw,
+            total,
+        })
+    }
+
+    /// Grows all that is below a node, compiled for this machine's vectors.
+    fn subtree<S: Store<C>>(
+        &mut self,
+        store: &mut S,
+        local: &mut [Local<C::Row>],
+        open: Open<C::Sums>,
+    ) {
+        let subtree = Subtree {
+            grower: self,
+            store,
+            local,
+            open,
+        };
+        if C::VECTORS {
+            simd::dispatch(subtree);
         } else {
+            subtree.grow();
+        }
+    }
+
+    /// Notes a new node's place in the tree; a node that cannot be split becomes a leaf at once.
+    #[inline(always)]
+    fn admit(&mut self, open: Open<C::Sums>) -> Option<Open<C::Sums>> {
+        let limits = &self.soil.limits;
+        self.tree.depth = self.tree.depth.max(open.depth);
+        self.tree.shares[open.node] = self.criterion.weight(&open.total) as f64 / self.weight;
+        let too_few = self.criterion.rows(&open.total) < 2 * limits.min_instances_per_node;
+        if open.depth as usize >= limits.max_depth || too_few || self.criterion.is_pure(&open.total)
+        {
+            self.close(open.node, &open.total);
+            return None;
+        }
+        Some(open)
+    }
+
+    fn close(&mut self, node: usize, total: &C::Sums) {
+        self.tree.nodes[node] = self.criterion.leaf(total, &mut self.tree.leaves);
+    }
+
+    /// Splits a node or makes it a leaf.
+    #[inline(always)]
+    fn step<S: Store<C>>(
+        &mut self,
+        store: &mut S,
+        open: Open<C::Sums>,
+        stack: &mut Vec<Open<C::Sums>>,
+    ) {
+        self.criterion.enter(&open.total);
+        let rows = open.span.clone();
+        let uniform = (self.criterion).is_uniform(rows.map(|i| store.at(&self.criterion, i).1));
+        let best = if uniform {
             None
+        } else {
+            self.find(store, &open)
         };
-        let best = best.map(|b| (b, criterion.gain(b.score)));
-        let Some((best, gain)) = best.filter(|(_, gain)| *gain >= soil.limits.min_info_gain) else {
-            tree.nodes[open.node] = leaf(&criterion, &mut tree.leaves);
-            continue;
+        let best = best.map(|b| (self.criterion.gain(b.score, &b.left), b));
+        let Some((gain, best)) = best.filter(|b| b.0 >= self.soil.limits.min_info_gain) else {
+            return self.close(open.node, &open.total);
         };
-        let child = tree.nodes.len();
-        let bins = &soil.bins[best.feature as usize];
-        tree.gains[open.node] = gain;
-        tree.nodes[open.node] = inner_node(&best, bins, child, criterion.weight(), &mut tree.sets);
-        let middle = partition(
-            own,
-            soil.table.column(best.feature as usize),
-            &best.rule,
+        let child = self.tree.nodes.len();
+        let weights = [&best.left, &open.total].map(|s| self.criterion.weight(s));
+        let bins = &self.soil.bins[best.feature as usize];
+        self.tree.gains[open.node] = gain;
+        self.tree.nodes[open.node] = inner_node(
+            &best,
+            2 * weights[0] >= weights[1],
             bins,
-            &mut right_rows,
+            child,
+            &mut self.tree.sets,
         );
-        for (side, (start, end)) in [(0, middle), (middle, own.len())].into_iter().enumerate() {
-            add(&mut tree);
-            queue.push_back(Open {
+        self.tree.nodes.extend([Node::value(0.0); 2]);
+        self.tree.gains.extend([0.0; 2]);
+        self.tree.shares.extend([0.0; 2]);
+        let right = self.criterion.rest(&open.total, &best.left);
+        let children = [(0, best.left), (1, right)].map(|(side, total)| {
+            self.admit(Open {
                 node: child + side,
-                start: open.start + start,
-                end: open.start + end,
+                span: 0..0,
                 depth: open.depth + 1,
                 // The path from the root is the key: what other branches do changes nothing.
                 draw: open.draw.at(1 + side as u64),
-            });
+                total,
+            })
+        });
+        if children.iter().all(Option::is_none) {
+            return;
+        }
+        let base = self.soil.table.base(best.feature as usize);
+        let middle = store.part(open.span.clone(), base, &sides(&best.rule, bins.n_bins()));
+        let [left, right] = children;
+        let spans = [open.span.start..middle, middle..open.span.end];
+        let [first, second] = spans;
+        stack.extend(right.map(|o| Open { span: second, ..o }));
+        stack.extend(left.map(|o| Open { span: first, ..o }));
+    }
+
+    #[inline(always)]
+    fn find<S: Store<C>>(&mut self, store: &S, open: &Open<C::Sums>) -> Option<Candidate<C::Sums>> {
+        let node = Place {
+            criterion: &self.criterion,
+            store,
+            span: open.span.clone(),
+            total: &open.total,
+            bounds: Bounds {
+                weight: self.criterion.weight(&open.total),
+                rows: self.criterion.rows(&open.total),
+                min_weight: self.min_weight,
+                min_rows: self.soil.limits.min_instances_per_node,
+            },
+        };
+        if self.soil.n_drawn < self.soil.bins.len() {
+            return self.finder.among_drawn(&node, self.soil.n_drawn, open.draw);
+        }
+        let work = open.span.len() * self.soil.bins.len();
+        if work >= PARALLEL_FROM && rayon::current_num_threads() > 1 {
+            return self.finder.in_parallel(&node);
+        }
+        self.finder.among_all(&node)
+    }
+}
+
+/// The growth of a subtree from a store.
+struct Subtree<'g, 'a, C: Criterion, S> {
+    grower: &'g mut Grower<'a, C>,
+    store: &'g mut S,
+    /// Where to copy the rows of smaller subtrees to.
+    local: &'g mut [Local<C::Row>],
+    open: Open<C::Sums>,
+}
+
+impl<C: Criterion, S: Store<C>> WithSimd for Subtree<'_, '_, C, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        self.grow();
+    }
+}
+
+impl<C: Criterion, S: Store<C>> Subtree<'_, '_, C, S> {
+    #[inline(always)]
+    fn grow(self) {
+        let limit = LOCAL_ROWS[LOCAL_ROWS.len() - self.local.len().max(1)];
+        let mut stack = vec![self.open];
+        while let Some(open) = stack.pop() {
+            if open.span.len() > limit || self.local.is_empty() {
+                self.grower.step(self.store, open, &mut stack);
+                continue;
+            }
+            // The largest copy that has room for the rows and no more than they need.
+            let fitting = LOCAL_ROWS.iter().filter(|n| open.span.len() <= **n).count();
+            let skipped = (fitting - 1).min(self.local.len() - 1);
+            let [own, smaller @ ..] = &mut self.local[skipped..] else {
+                continue;
+            };
+            own.copy(self.store, open.span.clone(), &self.grower.criterion);
+            let span = 0..open.span.len();
+            self.grower.subtree(own, smaller, Open { span, ..open });
         }
     }
-    tree
 }
 
-/// True for the bins that go left.
-fn goes_left(rule: &Rule, bin: usize, missing_bin: usize) -> bool {
-    match rule {
-        Rule::Threshold { missing_left, .. } if bin == missing_bin => missing_left.unwrap_or(false),
-        Rule::Threshold { last_left, .. } => bin <= usize::from(*last_left),
-        Rule::Nominal { left, .. } => split::contains(left, bin),
-    }
-}
-
-/// Puts the rows that go left first, both sides in their old order; returns where the right side starts.
-fn partition(
-    rows: &mut [u32],
-    column: &[u8],
-    rule: &Rule,
-    bins: &FeatureBins,
-    right: &mut Vec<u32>,
-) -> usize {
+/// Which bins go left.
+fn sides(rule: &Rule, missing_bin: usize) -> [bool; 256] {
     let mut left = [false; 256];
-    for (bin, side) in left.iter_mut().enumerate() {
-        *side = goes_left(rule, bin, bins.n_bins());
-    }
-    right.clear();
-    let mut middle = 0;
-    for i in 0..rows.len() {
-        let row = rows[i];
-        if left[usize::from(column[row as usize])] {
-            rows[middle] = row;
-            middle += 1;
-        } else {
-            right.push(row);
+    match rule {
+        Rule::Threshold {
+            last_left,
+            missing_left,
+            ..
+        } => {
+            left[..=usize::from(*last_left)].fill(true);
+            left[missing_bin] = missing_left.unwrap_or(false);
+        }
+        Rule::Nominal { left: set, .. } => {
+            for (bin, side) in left.iter_mut().enumerate() {
+                *side = split::contains(set, bin);
+            }
         }
     }
-    rows[middle..].copy_from_slice(right);
-    middle
+    left
 }
 
 /// The node of a split. What the node's rows do not show (a missing value, a category) follows the heavier child.
-fn inner_node(
-    best: &Candidate,
+fn inner_node<S>(
+    best: &Candidate<S>,
+    heavier_left: bool,
     bins: &FeatureBins,
     child: usize,
-    weight: u64,
     sets: &mut Vec<u32>,
 ) -> Node {
-    let heavier_left = best.left_weight >= weight - best.left_weight;
     match (&best.rule, bins) {
         (Rule::Nominal { left, present }, FeatureBins::Nominal { bin_of, n_bins }) => {
             let side = |bin: usize| {
@@ -217,118 +362,196 @@ fn inner_node(
     }
 }
 
-/// Looks for the best split of a node.
-struct Finder<'a, T> {
-    soil: &'a Soil<'a>,
-    child: ChildLimits,
-    scratch: Scratch<T>,
-    order: Vec<u32>,
-    swaps: Vec<(usize, usize)>,
+/// A node whose split is looked for.
+struct Place<'a, C: Criterion, S> {
+    criterion: &'a C,
+    store: &'a S,
+    span: Range<usize>,
+    total: &'a C::Sums,
+    bounds: Bounds,
 }
 
-impl<'a, T: Copy + Default + Send + Sync> Finder<'a, T> {
-    fn new(soil: &'a Soil<'a>) -> Self {
+/// Looks for the best split of a node.
+struct Finder<C: Criterion> {
+    features: Vec<Feature>,
+    bases: Vec<usize>,
+    order: Vec<u32>,
+    swaps: Vec<usize>,
+    bench: Bench<C>,
+}
+
+/// What one thread looks at features with.
+struct Bench<C: Criterion> {
+    tallies: Vec<C::Tally>,
+    bases: Vec<usize>,
+    scratch: <C::Tally as Tally<C>>::Scratch,
+}
+
+impl<C: Criterion> Bench<C> {
+    fn new(criterion: &C) -> Self {
+        let tallies = 0..<C::Tally as Tally<C>>::AT_ONCE;
         Self {
-            soil,
-            child: ChildLimits {
-                rows: soil.limits.min_instances_per_node,
-                weight: 0,
-            },
-            scratch: Scratch::default(),
-            order: (0..soil.bins.len() as u32).collect(),
-            swaps: Vec::new(),
+            tallies: tallies.map(|_| C::Tally::new(criterion)).collect(),
+            bases: Vec::new(),
+            scratch: <C::Tally as Tally<C>>::Scratch::default(),
         }
     }
 
-    fn find<C: Criterion<Cell = T>>(
+    /// Looks at some features in one pass over the rows; calls `found` for each that is not constant here.
+    #[inline(always)]
+    fn look<S: Store<C>>(
         &mut self,
-        criterion: &mut C,
-        rows: &[u32],
-        draw: Draw,
-    ) -> Option<Candidate> {
-        let d = self.soil.bins.len();
-        let counts = self.soil.counts;
-        let drawn: u64 = rows.iter().map(|r| u64::from(counts[*r as usize])).sum();
-        if drawn < 2 * self.child.rows {
-            return None;
+        node: &Place<'_, C, S>,
+        all: (&[Feature], &[usize]),
+        chosen: &[u32],
+        mut found: impl FnMut(Option<Candidate<C::Sums>>),
+    ) {
+        self.bases.clear();
+        self.bases.extend(chosen.iter().map(|j| all.1[*j as usize]));
+        let tallies = &mut self.tallies[..chosen.len()];
+        let span = node.span.clone();
+        let (first, _) = node.store.at(node.criterion, span.start);
+        C::Tally::fill(tallies, &self.bases, node.criterion, node.store, span);
+        for ((tally, j), base) in tallies.iter_mut().zip(chosen).zip(&self.bases) {
+            let best = tally.best(
+                node.criterion,
+                node.total,
+                &node.bounds,
+                &all.0[*j as usize],
+                node.store.bytes()[base + first],
+                &mut self.scratch,
+            );
+            if let Some(best) = best {
+                found(best);
+            }
         }
-        if self.soil.n_drawn < d {
-            return self.among_drawn(criterion, rows, drawn, draw);
+    }
+}
+
+/// Parts a number of features into passes of about equal size.
+fn pass_size(n: usize, at_once: usize) -> usize {
+    n.div_ceil(n.div_ceil(at_once).max(1)).max(1)
+}
+
+impl<C: Criterion> Finder<C> {
+    fn new(soil: &Soil<'_>, criterion: &C) -> Self {
+        let feature = |(j, bins): (usize, &FeatureBins)| Feature {
+            index: j as u32,
+            n_bins: bins.n_bins(),
+            nominal: matches!(bins, FeatureBins::Nominal { .. }),
+        };
+        let d = soil.bins.len();
+        Self {
+            features: soil.bins.iter().enumerate().map(feature).collect(),
+            bases: (0..d).map(|j| soil.table.base(j)).collect(),
+            order: (0..d as u32).collect(),
+            swaps: Vec::new(),
+            bench: Bench::new(criterion),
         }
-        let (soil, child) = (self.soil, self.child);
-        if rows.len() * d >= PARALLEL_FROM && rayon::current_num_threads() > 1 {
-            let criterion = &*criterion;
-            return (0..d as u32)
-                .into_par_iter()
-                .map_init(
-                    || (criterion.clone(), Scratch::default()),
-                    |(own, scratch), j| look(soil, child, own, rows, drawn, j, scratch).flatten(),
-                )
-                .reduce(|| None, Candidate::better);
+    }
+
+    #[inline(always)]
+    fn among_all<S: Store<C>>(&mut self, node: &Place<'_, C, S>) -> Option<Candidate<C::Sums>> {
+        let mut best = None;
+        let all = (&self.features[..], &self.bases[..]);
+        for chosen in self.order.chunks(<C::Tally as Tally<C>>::AT_ONCE) {
+            self.bench.look(node, all, chosen, |found| {
+                best = split::better(node.criterion, best.take(), found);
+            });
         }
-        (0..d as u32).fold(None, |best, j| {
-            let found = look(soil, child, criterion, rows, drawn, j, &mut self.scratch).flatten();
-            Candidate::better(best, found)
+        best
+    }
+
+    fn in_parallel<S: Store<C>>(&self, node: &Place<'_, C, S>) -> Option<Candidate<C::Sums>> {
+        let size = pass_size(self.order.len(), <C::Tally as Tally<C>>::AT_ONCE);
+        let chunks: Vec<&[u32]> = self.order.chunks(size).collect();
+        let all = (&self.features[..], &self.bases[..]);
+        let found: Vec<Option<Candidate<C::Sums>>> = chunks
+            .into_par_iter()
+            .map_init(
+                || Bench::new(node.criterion),
+                |bench, chosen| {
+                    let look = Look {
+                        bench,
+                        node,
+                        all,
+                        chosen,
+                    };
+                    if C::VECTORS {
+                        simd::dispatch(look)
+                    } else {
+                        look.best()
+                    }
+                },
+            )
+            .collect();
+        // In the order of the features: what is better than what must not depend on the threads.
+        (found.into_iter()).fold(None, |best, found| {
+            split::better(node.criterion, best, found)
         })
     }
 
     /// Draws features without replacement until enough were seen that are not constant here.
-    fn among_drawn<C: Criterion<Cell = T>>(
+    #[inline(always)]
+    fn among_drawn<S: Store<C>>(
         &mut self,
-        criterion: &mut C,
-        rows: &[u32],
-        drawn: u64,
+        node: &Place<'_, C, S>,
+        wanted: usize,
         draw: Draw,
-    ) -> Option<Candidate> {
+    ) -> Option<Candidate<C::Sums>> {
         let d = self.order.len();
         let mut stream = draw.at(0).stream();
-        let (mut best, mut seen) = (None, 0);
-        for i in 0..d {
-            let j = i + stream.below((d - i) as u64) as usize;
-            self.order.swap(i, j);
-            self.swaps.push((i, j));
-            let found = look(
-                self.soil,
-                self.child,
-                criterion,
-                rows,
-                drawn,
-                self.order[i],
-                &mut self.scratch,
-            );
-            if let Some(found) = found {
-                best = Candidate::better(best, found);
-                seen += 1;
-                if seen == self.soil.n_drawn {
-                    break;
-                }
+        let (mut best, mut seen, mut drawn) = (None, 0, 0);
+        while seen < wanted && drawn < d {
+            let until = d.min(drawn + wanted - seen);
+            for i in drawn..until {
+                let j = i + stream.below((d - i) as u64) as usize;
+                self.order.swap(i, j);
+                self.swaps.push(j);
             }
+            let size = pass_size(until - drawn, <C::Tally as Tally<C>>::AT_ONCE);
+            let all = (&self.features[..], &self.bases[..]);
+            for chosen in self.order[drawn..until].chunks(size) {
+                self.bench.look(node, all, chosen, |found| {
+                    best = split::better(node.criterion, best.take(), found);
+                    seen += 1;
+                });
+            }
+            drawn = until;
         }
         // Back to 0, 1, 2, ...: a node's draw must not depend on the nodes before it.
-        while let Some((i, j)) = self.swaps.pop() {
-            self.order.swap(i, j);
+        while let Some(j) = self.swaps.pop() {
+            self.order.swap(self.swaps.len(), j);
         }
         best
     }
 }
 
-/// The best split on feature `j`; the outer `None` where it is constant among the rows.
-fn look<C: Criterion>(
-    soil: &Soil<'_>,
-    child: ChildLimits,
-    criterion: &mut C,
-    rows: &[u32],
-    drawn: u64,
-    j: u32,
-    scratch: &mut Scratch<C::Cell>,
-) -> Option<Option<Candidate>> {
-    let bins = &soil.bins[j as usize];
-    let feature = Feature {
-        index: j,
-        column: soil.table.column(j as usize),
-        n_bins: bins.n_bins(),
-        nominal: matches!(bins, FeatureBins::Nominal { .. }),
-    };
-    split::gather(criterion, &feature, rows, soil.counts, scratch)
-        .then(|| split::best(criterion, &feature, drawn, child, scratch))
+/// A look at some features, compiled for this machine's vectors.
+struct Look<'a, 'n, C: Criterion, S> {
+    bench: &'a mut Bench<C>,
+    node: &'a Place<'n, C, S>,
+    all: (&'a [Feature], &'a [usize]),
+    chosen: &'a [u32],
+}
+
+impl<C: Criterion, S: Store<C>> WithSimd for Look<'_, '_, C, S> {
+    type Output = Option<Candidate<C::Sums>>;
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) -> Self::Output {
+        self.best()
+    }
+}
+
+impl<C: Criterion, S: Store<C>> Look<'_, '_, C, S> {
+    #[inline(always)]
+    fn best(self) -> Option<Candidate<C::Sums>> {
+        let mut best = None;
+        let node = self.node;
+        self.bench.look(node, self.all, self.chosen, |found| {
+            best = split::better(node.criterion, best.take(), found);
+        });
+        best
+    }
 }

@@ -6,98 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bins::category;
 use super::grow::GrownTree;
+use super::node::{LEAF, MISSING_LEFT, MOST_FEATURES, NOMINAL, Node};
 
-const LEAF: u8 = 1;
-const NOMINAL: u8 = 2;
-const MISSING_LEFT: u8 = 4;
-/// Bits of a node's tag that hold the feature; the kind stands above them.
-const FEATURE_BITS: u32 = 29;
-/// Features that a node can name.
-pub const MOST_FEATURES: usize = 1 << FEATURE_BITS;
-
-/// A node of 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Node {
-    /// Rows with a value up to this go left; for a nominal node the first word of its category set, for a leaf of a
-    /// regression tree its value.
-    threshold: f64,
-    /// The left child, the right one next to it; for a leaf of a classification tree its index.
-    child: u32,
-    /// The feature, and in the upper bits the kind.
-    tag: u32,
-}
-
-impl Node {
-    fn new(threshold: f64, child: u32, feature: u32, kind: u8) -> Self {
-        Self {
-            threshold,
-            child,
-            tag: feature | u32::from(kind) << FEATURE_BITS,
-        }
-    }
-
-    /// A leaf that predicts a number.
-    #[must_use]
-    pub fn value(value: f64) -> Self {
-        Self::new(value, 0, 0, LEAF)
-    }
-
-    /// A leaf that predicts class shares.
-    #[must_use]
-    pub fn shares(leaf: u32) -> Self {
-        Self::new(0.0, leaf, 0, LEAF)
-    }
-
-    /// A split of numbers.
-    #[must_use]
-    pub fn numeric(feature: u32, threshold: f64, child: u32, missing_left: bool) -> Self {
-        Self::new(
-            threshold,
-            child,
-            feature,
-            if missing_left { MISSING_LEFT } else { 0 },
-        )
-    }
-
-    /// A split of categories by the set that starts at word `set`.
-    #[must_use]
-    pub fn nominal(feature: u32, set: u32, child: u32, missing_left: bool) -> Self {
-        let kind = NOMINAL | if missing_left { MISSING_LEFT } else { 0 };
-        Self::new(f64::from(set), child, feature, kind)
-    }
-
-    fn is(&self, kind: u8) -> bool {
-        self.tag & u32::from(kind) << FEATURE_BITS != 0
-    }
-
-    fn kind(&self) -> u8 {
-        (self.tag >> FEATURE_BITS) as u8
-    }
-
-    /// True for leaves.
-    #[must_use]
-    pub fn is_leaf(&self) -> bool {
-        self.is(LEAF)
-    }
-
-    /// The feature a split looks at.
-    #[must_use]
-    pub fn feature(&self) -> u32 {
-        self.tag & (MOST_FEATURES as u32 - 1)
-    }
-
-    /// The threshold of a numeric split, or the value of a leaf.
-    #[must_use]
-    pub fn threshold(&self) -> f64 {
-        self.threshold
-    }
-
-    /// The left child.
-    #[must_use]
-    pub fn child(&self) -> u32 {
-        self.child
-    }
-}
+/// Walks from roots to leaves that are under way at a time.
+pub(super) const AT_ONCE: usize = 16;
 
 /// The nodes of all trees.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -173,6 +85,58 @@ impl Nodes {
             node = &self.nodes[node.child as usize + usize::from(!left)];
         }
         node
+    }
+
+    /// Calls `f` with the leaf of each tree in order that the features `x` `(d,)` lead to.
+    pub fn each_tree(&self, x: &[f64], mut f: impl FnMut(&Node)) {
+        let mut trees = self.starts.chunks_exact(AT_ONCE);
+        if !self.sets.is_empty() || x.is_empty() {
+            (0..self.n_trees()).for_each(|t| f(self.leaf(t, x)));
+            return;
+        }
+        for starts in &mut trees {
+            let mut at = [0; AT_ONCE];
+            at.copy_from_slice(starts);
+            self.descend(&mut at, |_, feature| x[feature]);
+            at.iter().for_each(|i| f(&self.nodes[*i as usize]));
+        }
+        let done = self.n_trees() - trees.remainder().len();
+        (done..self.n_trees()).for_each(|t| f(self.leaf(t, x)));
+    }
+
+    /// Calls `f(row, leaf)` for each row of features `x` `(n, d)` with its leaf in tree `t`.
+    pub fn each_row(&self, t: usize, d: usize, x: &[f64], mut f: impl FnMut(usize, &Node)) {
+        let n = x.len().checked_div(d).unwrap_or(0);
+        let mut done = 0;
+        while self.sets.is_empty() && done + AT_ONCE <= n {
+            let mut at = [self.starts[t]; AT_ONCE];
+            let rows = &x[done * d..(done + AT_ONCE) * d];
+            self.descend(&mut at, |lane, feature| rows[lane * d + feature]);
+            for (lane, i) in at.iter().enumerate() {
+                f(done + lane, &self.nodes[*i as usize]);
+            }
+            done += AT_ONCE;
+        }
+        for i in done..n {
+            f(i, self.leaf(t, &x[i * d..(i + 1) * d]));
+        }
+    }
+
+    /// Walks several times at once, each from its own node to a leaf: the wait for one node's memory is hidden by the others.
+    #[inline(always)]
+    fn descend(&self, at: &mut [u32; AT_ONCE], value: impl Fn(usize, usize) -> f64) {
+        loop {
+            let mut moved = 0;
+            for (lane, own) in at.iter_mut().enumerate() {
+                let node = &self.nodes[*own as usize];
+                let next = node.step(*own, value(lane, node.feature() as usize));
+                moved |= next ^ *own;
+                *own = next;
+            }
+            if moved == 0 {
+                return;
+            }
+        }
     }
 
     fn in_set(&self, node: &Node, v: f64) -> bool {

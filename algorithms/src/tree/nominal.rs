@@ -1,79 +1,114 @@
 //! Splits of a node by sets of categories. A missing value is one more category.
 
 use super::criterion::Criterion;
-use super::split::{BinSet, Group, Rule, Scratch, Search, insert};
+use super::split::{BinSet, Bounds, Candidate, Rule, compare, insert};
 
 /// Up to so many categories at a node every subset is tried where no order holds the best one.
 const MOST_FOR_SUBSETS: usize = 8;
 /// Rounds of the power method: the direction only orders categories, so a few digits of it do.
 const POWER_ROUNDS: usize = 64;
 
-/// Offers splits by sets of the gathered feature's categories.
-pub fn search<C: Criterion>(search: &mut Search<'_, C>, scratch: &Scratch<C::Cell>) {
-    let groups = scratch.groups();
-    let mut present = BinSet::default();
-    groups
-        .iter()
-        .for_each(|g| insert(&mut present, usize::from(g.bin)));
-    if !search.criterion.is_ordered() && groups.len() <= MOST_FOR_SUBSETS {
-        subsets(search, scratch, present);
-        return;
-    }
-    let width = search.criterion.width();
-    let mut order: Vec<Group> = groups.to_vec();
-    if search.criterion.is_ordered() {
-        // Stable: categories of equal mean stay in index order.
-        order.sort_by(|a, b| {
-            let (a, b) = (scratch.sums(a.bin, width), scratch.sums(b.bin, width));
-            search.criterion.compare(a, b)
-        });
-    } else {
-        let sums = |g: &Group| {
-            search
-                .criterion
-                .class_sums(scratch.sums(g.bin, width))
-                .unwrap_or_default()
+/// Collects splits by sets of one feature's categories.
+struct Search<'a, C: Criterion> {
+    criterion: &'a C,
+    bounds: &'a Bounds,
+    feature: u32,
+    present: BinSet,
+    best: Option<Candidate<C::Sums>>,
+}
+
+impl<C: Criterion> Search<'_, C> {
+    /// Offers the split that has these bins and sums on the left.
+    fn offer(&mut self, bins: BinSet, left: &C::Sums) {
+        let (weight, rows) = (self.criterion.weight(left), self.criterion.rows(left));
+        if !self.bounds.allow(weight, rows) {
+            return;
+        }
+        let score = self.criterion.score(left);
+        let is_better = |b: &Candidate<C::Sums>| {
+            compare(self.criterion, (score, left), (b.score, &b.left)).is_gt()
         };
-        let shares: Vec<Vec<f64>> = groups.iter().map(|g| class_shares(sums(g))).collect();
-        let weights: Vec<f64> = groups
-            .iter()
-            .map(|g| sums(g).iter().map(|w| *w as f64).sum())
-            .collect();
-        let scores = principal_scores(&shares, &weights);
-        let mut by_score: Vec<usize> = (0..groups.len()).collect();
-        by_score.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-        order = by_score.into_iter().map(|i| groups[i]).collect();
-    }
-    search.criterion.reset();
-    let (mut left, mut left_rows) = (BinSet::default(), 0);
-    for group in &order[..order.len().saturating_sub(1)] {
-        scratch.shift(search.criterion, group);
-        insert(&mut left, usize::from(group.bin));
-        left_rows += group.rows;
-        search.offer(left_rows, || Rule::Nominal { left, present });
+        if self.best.as_ref().is_none_or(is_better) {
+            self.best = Some(Candidate {
+                feature: self.feature,
+                rule: Rule::Nominal {
+                    left: bins,
+                    present: self.present,
+                },
+                left: left.clone(),
+                score,
+            });
+        }
     }
 }
 
+/// The best split by a set of categories; `groups` are those that the node has, ascending, with the sums of their rows.
+pub fn search<C: Criterion>(
+    criterion: &C,
+    groups: &[(u8, C::Sums)],
+    bounds: &Bounds,
+    feature: u32,
+) -> Option<Candidate<C::Sums>> {
+    let mut present = BinSet::default();
+    groups
+        .iter()
+        .for_each(|g| insert(&mut present, usize::from(g.0)));
+    let mut search = Search {
+        criterion,
+        bounds,
+        feature,
+        present,
+        best: None,
+    };
+    if !criterion.is_ordered() && groups.len() <= MOST_FOR_SUBSETS {
+        subsets(&mut search, groups);
+        return search.best;
+    }
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    if criterion.is_ordered() {
+        // Stable: categories of equal mean stay in index order.
+        order.sort_by(|a, b| criterion.compare(&groups[*a].1, &groups[*b].1));
+    } else {
+        let scores = scores_along_shares(criterion, groups);
+        order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+    }
+    let (mut bins, mut left) = (BinSet::default(), criterion.empty());
+    for g in &order[..order.len().saturating_sub(1)] {
+        insert(&mut bins, usize::from(groups[*g].0));
+        criterion.add(&mut left, &groups[*g].1);
+        search.offer(bins, &left);
+    }
+    search.best
+}
+
 /// All ways to part the categories; the first one always goes left, so that no way is tried twice.
-fn subsets<C: Criterion>(search: &mut Search<'_, C>, scratch: &Scratch<C::Cell>, present: BinSet) {
-    let groups = scratch.groups();
+fn subsets<C: Criterion>(search: &mut Search<'_, C>, groups: &[(u8, C::Sums)]) {
     let Some((first, others)) = groups.split_first() else {
         return;
     };
     for mask in 0..(1_u32 << others.len()) - 1 {
-        search.criterion.reset();
-        scratch.shift(search.criterion, first);
-        let (mut left, mut left_rows) = (BinSet::default(), first.rows);
-        insert(&mut left, usize::from(first.bin));
+        let (mut bins, mut left) = (BinSet::default(), first.1.clone());
+        insert(&mut bins, usize::from(first.0));
         for (i, group) in others.iter().enumerate() {
             if mask >> i & 1 == 1 {
-                scratch.shift(search.criterion, group);
-                insert(&mut left, usize::from(group.bin));
-                left_rows += group.rows;
+                insert(&mut bins, usize::from(group.0));
+                search.criterion.add(&mut left, &group.1);
             }
         }
-        search.offer(left_rows, || Rule::Nominal { left, present });
+        search.offer(bins, &left);
     }
+}
+
+/// Where each category stands along the direction in which class shares differ most.
+fn scores_along_shares<C: Criterion>(criterion: &C, groups: &[(u8, C::Sums)]) -> Vec<f64> {
+    let mut sums = Vec::new();
+    let (mut shares, mut weights) = (Vec::new(), Vec::new());
+    for group in groups {
+        criterion.class_weights(&group.1, &mut sums);
+        shares.push(class_shares(&sums));
+        weights.push(sums.iter().map(|w| *w as f64).sum());
+    }
+    principal_scores(&shares, &weights)
 }
 
 fn class_shares(sums: &[u64]) -> Vec<f64> {

@@ -77,10 +77,13 @@ impl Bag {
             return 1;
         }
         let bits = self.draw.bits(row_id);
-        self.below
-            .iter()
-            .take_while(|limit| bits >= **limit)
-            .count() as u8
+        let (few, more) = self.below.split_at(self.below.len().min(4));
+        // Counts up to 3 without a branch: which of them it is cannot be foretold.
+        let n: u8 = few.iter().map(|limit| u8::from(bits >= *limit)).sum();
+        if usize::from(n) < few.len() {
+            return n;
+        }
+        n + more.iter().take_while(|limit| bits >= **limit).count() as u8
     }
 }
 

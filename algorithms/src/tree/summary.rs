@@ -21,18 +21,19 @@ pub struct ColumnSummary {
 }
 
 impl ColumnSummary {
-    /// Summarises values `(n,)` with weights `(n,)`; rows of weight 0 count for nothing.
+    /// Summarises values `(n,)` with weights `(n,)`, 1 each where there are none; rows of weight 0 count for nothing.
     #[must_use]
-    pub fn of(values: &[f64], weight: impl Fn(usize) -> f64) -> Self {
+    pub fn of(values: &[f64], weights: Option<&[f64]>) -> Self {
         let mut own = Self::default();
-        for (i, v) in values.iter().enumerate() {
-            let w = weight(i);
-            if w > 0.0 {
-                if v.is_nan() {
-                    own.missing += w;
-                } else {
-                    own.points.push((v + 0.0, w)); // -0.0 and 0.0 are one value
-                }
+        let Some(weights) = weights else {
+            own.count(values);
+            return own;
+        };
+        for (v, w) in values.iter().zip(weights).filter(|(_, w)| **w > 0.0) {
+            if v.is_nan() {
+                own.missing += w;
+            } else {
+                own.points.push((v + 0.0, *w)); // -0.0 and 0.0 are one value
             }
         }
         // Stable, so that weights of equal values are added in row order.
@@ -45,6 +46,17 @@ impl ColumnSummary {
             same
         });
         own
+    }
+
+    /// Summarises values of weight 1: sorted as integers that order like them.
+    fn count(&mut self, values: &[f64]) {
+        let held = values.iter().filter(|v| !v.is_nan());
+        let mut keys: Vec<u64> = held.map(|v| sort_key(v + 0.0)).collect();
+        self.missing = (values.len() - keys.len()) as f64;
+        keys.sort_unstable();
+        for run in keys.chunk_by(|a, b| a == b) {
+            self.points.push((of_sort_key(run[0]), run.len() as f64));
+        }
     }
 
     fn merge(&mut self, later: Self) {
@@ -159,12 +171,30 @@ impl Round for Summarise {
             }
         }
         each_column(block, |_, values| {
-            summary
-                .columns
-                .push(ColumnSummary::of(values, |i| block.weight(i)));
+            let column = ColumnSummary::of(values, block.weight.as_deref());
+            summary.columns.push(column);
         });
         Ok(summary)
     }
+}
+
+/// An integer that orders like the number.
+fn sort_key(v: f64) -> u64 {
+    let bits = v.to_bits();
+    if bits >> 63 == 0 {
+        bits | 1 << 63
+    } else {
+        !bits
+    }
+}
+
+/// The number behind a key.
+fn of_sort_key(key: u64) -> f64 {
+    f64::from_bits(if key >> 63 == 1 {
+        key & !(1 << 63)
+    } else {
+        !key
+    })
 }
 
 /// Exponent of the lowest bit set in a positive number: the largest `e` for which `x` is a multiple of `2^e`.
@@ -228,6 +258,25 @@ mod unit {
     }
 
     #[test]
+    fn counting_equal_values_is_weighing_each_by_one() {
+        let values = [
+            0.0,
+            -0.0,
+            f64::NAN,
+            -1.5,
+            f64::MIN,
+            f64::MAX,
+            -1.5,
+            f64::from_bits(1),
+        ];
+        let counted = ColumnSummary::of(&values, None);
+        assert_eq!(counted, ColumnSummary::of(&values, Some(&[1.0; 8])));
+        assert_eq!(counted.missing, 1.0);
+        assert_eq!(counted.points[1], (-1.5, 2.0));
+        assert_eq!(counted.points[2], (0.0, 2.0));
+    }
+
+    #[test]
     fn a_condensed_column_keeps_its_weight_and_its_quantiles() {
         let mut all = ColumnSummary::default();
         // 64 blocks of 4,096 distinct values each, interleaved.
@@ -235,7 +284,7 @@ mod unit {
             let values: Vec<f64> = (0..4096)
                 .map(|i| f64::from(i * 64 + (b * 37) % 64))
                 .collect();
-            all.merge(ColumnSummary::of(&values, |_| 1.0));
+            all.merge(ColumnSummary::of(&values, None));
         }
         assert!(all.condensed && all.points.len() <= MOST_POINTS);
         let total: f64 = all.points.iter().map(|p| p.1).sum();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use emberline_pipeline::datasets::{Block, DataError};
-use rayon::prelude::*;
+use emberline_pipeline::datasets::{Block, DataError, map_in_order};
+use emberline_pipeline::engine::BlockSource;
 use serde::{Deserialize, Serialize};
 
 use super::bins::FeatureBins;
@@ -13,7 +13,7 @@ use super::summary::{DataSummary, each_column};
 /// Sum of all weights in units, at most: with [`MOST_DRAWS`] per row it stays below 2^62.
 const WEIGHT_BITS: i32 = 56;
 /// Size of a label in units, at most 2 to this power: as many bits as an `f64` holds.
-const LABEL_BITS: i32 = 52;
+pub const LABEL_BITS: i32 = 52;
 
 /// What is predicted, and the scale that makes sums of it exact integers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,36 +64,72 @@ pub fn weight_exponent(summary: &DataSummary) -> i32 {
 #[derive(Debug)]
 pub enum Labels {
     /// Class indices.
-    Classes(Vec<u32>),
+    Classes(Vec<u16>),
     /// Numbers in units of [`Task::Number`].
     Numbers(Vec<i64>),
 }
+
+/// Up to so many features the bins of a row stand side by side: one cache line serves all features that a node draws.
+/// Where there are more, a node looks at few of a row's bins, and those of one feature stand together.
+const MOST_BY_ROW: usize = 64;
 
 /// All training rows.
 #[derive(Debug)]
 pub struct Table {
     n_rows: usize,
     n_features: usize,
-    bins: Vec<u8>,
+    bytes: Vec<u8>,
+    /// From the bin of a row to that of the next one, and from that of a feature to that of the next one.
+    strides: [usize; 2],
     /// Labels `(n,)`.
     pub labels: Labels,
     /// Weights in units `(n,)`; `None` means 1 each.
     pub weights: Option<Vec<u64>>,
-    /// Row ids `(n,)`.
-    pub row_ids: Vec<u64>,
+    /// Row ids, block by block; shared with the blocks.
+    row_ids: Vec<Arc<[u64]>>,
+}
+
+/// How rows become those of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// How features are binned.
+    pub bins: &'a [FeatureBins],
+    /// What is predicted.
+    pub task: Task,
+    /// Scale of the weights; `None` where each is 1.
+    pub weight_exponent: Option<i32>,
+}
+
+/// The rows of one block, binned.
+struct Part {
+    n_rows: usize,
+    bytes: Vec<u8>,
+    labels: Labels,
+    weights: Vec<u64>,
+    row_ids: Arc<[u64]>,
 }
 
 impl Table {
-    /// Room for `n_rows` rows.
+    /// Bins all blocks, several at a time.
     ///
     /// # Errors
-    /// More rows than 32-bit indices reach.
-    pub fn new(
-        n_rows: u64,
-        n_features: usize,
-        task: Task,
-        weighted: bool,
-    ) -> Result<Self, DataError> {
+    /// More rows than 32-bit indices reach, or a spilled block cannot be read back.
+    pub fn gather(blocks: &dyn BlockSource, recipe: Recipe<'_>) -> Result<Self, DataError> {
+        let mut table = Self::new(blocks.n_rows(), recipe)?;
+        map_in_order(
+            blocks.n_blocks(),
+            |i| Ok::<_, DataError>(Part::of(&*blocks.block(i)?, recipe)),
+            |part| {
+                table.push(part);
+                Ok(())
+            },
+        )?;
+        Ok(table)
+    }
+
+    /// Room for `n_rows` rows.
+    fn new(n_rows: u64, recipe: Recipe<'_>) -> Result<Self, DataError> {
+        let n_features = recipe.bins.len();
         let n = u32::try_from(n_rows)
             .ok()
             .and_then(|n| usize::try_from(n).ok())
@@ -106,59 +142,48 @@ impl Table {
         Ok(Self {
             n_rows: n,
             n_features,
-            bins: vec![0; n * n_features],
-            labels: match task {
+            bytes: vec![0; n * n_features],
+            strides: if by_row(n_features) {
+                [n_features, 1]
+            } else {
+                [1, n]
+            },
+            labels: match recipe.task {
                 Task::Classes(_) => Labels::Classes(Vec::with_capacity(n)),
                 Task::Number { .. } => Labels::Numbers(Vec::with_capacity(n)),
             },
-            weights: weighted.then(|| Vec::with_capacity(n)),
-            row_ids: Vec::with_capacity(n),
+            weights: recipe.weight_exponent.map(|_| Vec::with_capacity(n)),
+            row_ids: Vec::new(),
         })
     }
 
     /// Adds the rows of the next block.
-    pub fn push(
-        &mut self,
-        block: &Arc<Block>,
-        bins: &[FeatureBins],
-        task: Task,
-        weight_exponent: i32,
-    ) {
-        let (start, n, m) = (self.row_ids.len(), self.n_rows, block.n_rows());
-        if n > 0 && m > 0 {
-            let mut columns: Vec<&mut [u8]> = self
-                .bins
-                .chunks_exact_mut(n)
-                .map(|c| &mut c[start..start + m])
-                .collect();
-            each_column(block, |j, values| {
-                let (own, bins) = (&mut columns[j], &bins[j]);
-                own.par_iter_mut()
-                    .with_min_len(2048)
-                    .zip(values)
-                    .for_each(|(b, x)| *b = bins.bin(*x));
-            });
-        }
-        let labels = (0..m).map(|i| block.label(i));
-        match (&mut self.labels, task) {
-            (Labels::Classes(all), _) => all.extend(labels.map(|y| y as u32)),
-            (Labels::Numbers(all), Task::Number { offset, exponent }) => {
-                all.extend(labels.map(|y| Task::units(offset, exponent, y)));
+    fn push(&mut self, part: Part) {
+        let (n, m) = (self.n_rows, part.n_rows);
+        let start = match (&mut self.labels, part.labels) {
+            (Labels::Classes(all), Labels::Classes(own)) => {
+                all.extend(own);
+                all.len() - m
             }
-            (Labels::Numbers(all), Task::Classes(_)) => all.extend(labels.map(|y| y as i64)),
+            (Labels::Numbers(all), Labels::Numbers(own)) => {
+                all.extend(own);
+                all.len() - m
+            }
+            _ => return, // one recipe makes both
+        };
+        if self.is_by_row() {
+            let d = self.n_features;
+            self.bytes[start * d..(start + m) * d].copy_from_slice(&part.bytes);
+        } else if m > 0 {
+            let columns = self.bytes.chunks_exact_mut(n);
+            for (all, own) in columns.zip(part.bytes.chunks_exact(m)) {
+                all[start..start + m].copy_from_slice(own);
+            }
         }
         if let Some(weights) = &mut self.weights {
-            let scale = 2.0_f64.powi(weight_exponent);
-            let units = |w: f64| {
-                if w > 0.0 {
-                    ((w * scale).round() as u64).max(1)
-                } else {
-                    0
-                }
-            };
-            weights.extend((0..m).map(|i| units(block.weight(i))));
+            weights.extend(part.weights);
         }
-        self.row_ids.extend_from_slice(&block.row_ids);
+        self.row_ids.push(part.row_ids);
     }
 
     /// Number of rows.
@@ -173,16 +198,87 @@ impl Table {
         self.n_features
     }
 
-    /// The bins of feature `j`, `(n,)`.
+    /// True where the bins of a row stand side by side.
     #[must_use]
-    pub fn column(&self, j: usize) -> &[u8] {
-        &self.bins[j * self.n_rows..(j + 1) * self.n_rows]
+    pub fn is_by_row(&self) -> bool {
+        by_row(self.n_features)
+    }
+
+    /// All bins: that of feature `j` and row `i` stands at `base(j) + offset(i)`.
+    #[inline(always)]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where the bins of a feature start.
+    #[must_use]
+    pub fn base(&self, feature: usize) -> usize {
+        feature * self.strides[1]
+    }
+
+    /// How far into them a row is.
+    #[inline(always)]
+    #[must_use]
+    pub fn offset(&self, row: u32) -> usize {
+        row as usize * self.strides[0]
     }
 
     /// The weight of row `i` in units.
     #[must_use]
     pub fn weight(&self, i: usize) -> u64 {
         self.weights.as_ref().map_or(1, |w| w[i])
+    }
+
+    /// Row ids in row order.
+    pub fn row_ids(&self) -> impl Iterator<Item = u64> {
+        self.row_ids.iter().flat_map(|ids| ids.iter().copied())
+    }
+}
+
+fn by_row(n_features: usize) -> bool {
+    n_features <= MOST_BY_ROW
+}
+
+impl Part {
+    fn of(block: &Block, recipe: Recipe<'_>) -> Self {
+        let (n, d) = (block.n_rows(), recipe.bins.len());
+        let mut bytes = vec![0; n * d];
+        each_column(block, |j, values| {
+            let bins = &recipe.bins[j];
+            if by_row(d) {
+                let own = bytes[j..].iter_mut().step_by(d);
+                own.zip(values).for_each(|(b, x)| *b = bins.bin(*x));
+            } else {
+                let own = bytes[j * n..(j + 1) * n].iter_mut();
+                own.zip(values).for_each(|(b, x)| *b = bins.bin(*x));
+            }
+        });
+        let labels = (0..n).map(|i| block.label(i));
+        let labels = match recipe.task {
+            Task::Classes(_) => Labels::Classes(labels.map(|y| y as u16).collect()),
+            Task::Number { offset, exponent } => {
+                Labels::Numbers(labels.map(|y| Task::units(offset, exponent, y)).collect())
+            }
+        };
+        let weights = recipe.weight_exponent.map(|exponent| {
+            let scale = 2.0_f64.powi(exponent);
+            let units = |w: f64| {
+                if w > 0.0 {
+                    ((w * scale).round() as u64).max(1)
+                } else {
+                    0
+                }
+            };
+            (0..n).map(|i| units(block.weight(i))).collect()
+        });
+        Self {
+            n_rows: n,
+            bytes,
+            labels,
+            weights: weights.unwrap_or_default(),
+            row_ids: block.row_ids.clone(),
+        }
     }
 }
 
