@@ -390,11 +390,11 @@ impl<K: ClassScorer> Transformer for ClassifierModel<K> {
         self.input.for_each_run(&batch, |start, rows, x| {
             let run = start * k..(start + rows) * k;
             self.scorer.raw_rows(rows, x, &mut raw[run]);
-            for i in start..start + rows {
+            for (i, best) in best.iter_mut().enumerate().skip(start).take(rows) {
                 let own = i * k..(i + 1) * k;
                 self.scorer
                     .probability(&raw[own.clone()], &mut probability[own.clone()]);
-                best[i] = argmax(&probability[own]);
+                *best = argmax(&probability[own]);
             }
         })?;
         let arrays = [

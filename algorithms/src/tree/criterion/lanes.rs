@@ -185,11 +185,11 @@ where
             for (c, total) in self.total[..self.n_classes].iter().enumerate() {
                 let words = briefs[(c / 8).min(2)];
                 for i in 0..STEP {
-                    let l = words[i] >> (8 * (c % 8)) & 0xff;
-                    let r = u64::from(*total) - l;
+                    let l = (words[i] >> (8 * (c % 8))) & 0xff;
+                    let r = (u64::from(*total) - l) & 0xff;
                     weight[i] += l;
-                    left[i] += l * l & 0xffff_ffff;
-                    right[i] += r * r & 0xffff_ffff;
+                    left[i] += l * l;
+                    right[i] += r * r;
                 }
             }
         } else {
