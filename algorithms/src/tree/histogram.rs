@@ -273,10 +273,16 @@ impl<S: Copy + Default> Histogram<S> {
         }
         let mut present = self.present;
         present[n_bins / 64] &= !(1 << (n_bins % 64));
-        each_bin(&present, |b| {
-            criterion.add(&mut left, &self.cells[b & (BINS - 1)]);
-            splits.push(criterion, bounds, b, &left, true);
-        });
+        // Not a closure: it must be compiled here, for this machine's vectors, with `left` in a register.
+        for (word, bits) in present.into_iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let b = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                criterion.add(&mut left, &self.cells[b & (BINS - 1)]);
+                splits.push(criterion, bounds, b, &left, true);
+            }
+        }
     }
 }
 
