@@ -367,3 +367,37 @@ fn without_arguments_or_with_wrong_ones_usage_is_shown() {
     assert_eq!(emberline(folder.path(), &["trian"]).status.code(), Some(2));
     assert!(ok(folder.path(), &["--version"]).contains(env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn a_model_whose_probe_rows_fail_is_not_used() {
+    use emberline::pipeline::row::Cell;
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = common::train_toml(IRIS).model_file;
+    // A file of right checksum whose expectations are not what this program computes.
+    let last = file.probes.outputs.len() - 1;
+    let outputs = file.probes.rows[0].output.as_mut().unwrap();
+    outputs[last] = match &outputs[last] {
+        Cell::Vector(v) => Cell::Vector(v.iter().map(|x| x + 0.5).collect()),
+        _ => Cell::Null,
+    };
+    file.save(folder.path().join("odd.ember"), false).unwrap();
+    ok(
+        folder.path(),
+        &["data", "export", "bundled:iris", "--output", "iris.csv"],
+    );
+    for args in [
+        &[
+            "predict",
+            "odd.ember",
+            "--data",
+            "iris.csv",
+            "--output",
+            "-",
+        ][..],
+        &["evaluate", "odd.ember", "--data", "iris.csv"][..],
+        &["verify", "odd.ember"][..],
+    ] {
+        let error = fails(folder.path(), args, 4);
+        assert!(error.contains("probe rows give other outputs"), "{error}");
+    }
+}

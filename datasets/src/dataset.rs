@@ -109,6 +109,12 @@ impl Dataset {
         ))))
     }
 
+    /// Batches that lie in memory, each a chunk; `origin` names them in messages.
+    #[must_use]
+    pub fn from_batches(origin: &str, schema: Arc<Schema>, batches: Vec<Batch>) -> Self {
+        Self::new(Arc::new(MemorySource::new(origin, schema, batches)))
+    }
+
     /// Where the rows come from.
     #[must_use]
     pub fn source(&self) -> &Arc<dyn Source> {

@@ -32,6 +32,9 @@ pub enum Error {
     /// The operator acts: the engine could not do its work.
     #[error("engine: {0}")]
     Engine(String),
+    /// Whoever changed something acts: metrics left the bands of their lock. Names the configs.
+    #[error("metrics moved beyond their locks: {0}")]
+    AccuracyMoved(String),
     /// Somebody stopped the run.
     #[error("interrupted")]
     Interrupted,
@@ -47,7 +50,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of a process that ends with this error: 2 usage or config, 3 data, 4 model file, 5 engine, 130 interrupted.
+    /// The exit code of a process that ends with this error: 1 accuracy moved, 2 usage or config, 3 data, 4 model file, 5 engine, 130 interrupted.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -55,6 +58,7 @@ impl Error {
             Self::Data(_) => 3,
             Self::Model(_) => 4,
             Self::Engine(_) => 5,
+            Self::AccuracyMoved(_) => 1,
             Self::Interrupted => 130,
             Self::InStage { source, .. } => source.exit_code(),
         }

@@ -6,6 +6,7 @@ mod errors;
 mod evaluate;
 mod explain;
 mod inspect;
+mod lock;
 mod output;
 mod predict;
 mod progress;
@@ -43,6 +44,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Measure a model on data it has not seen.
     Evaluate(evaluate::EvaluateArgs),
+    /// Train a config, and again with folds left out, and write what came of it to `NAME.accuracy.lock` beside it.
+    Lock(lock::LockArgs),
+    /// Train locked configs again; fails with exit code 1 where a metric left its band.
+    Test(lock::TestArgs),
     /// Apply a model to data and write the result.
     Predict(predict::PredictArgs),
     /// Replay the rows that a model carries along and compare the outputs bit for bit.
@@ -96,6 +101,7 @@ impl ModelOnData {
     /// Loads the model, and opens the data as far as their schema.
     fn open(&self, registry: &Registry) -> Result<(ModelFile, Saved, Dataset)> {
         let (file, saved) = ModelFile::load_with_digest(&self.model, registry)?;
+        file.require_probes(&self.model)?;
         let format = self.format.as_deref().map(|name| {
             serde_json::from_value(serde_json::Value::from(name)).map_err(|_| {
                 Error::Usage(format!(
@@ -131,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => (train::run(args, &registry), Format::of(args.json)),
         Command::Check(args) => (check::run(args, &registry), Format::of(args.json)),
         Command::Evaluate(args) => (evaluate::run(args, &registry), Format::of(args.json)),
+        Command::Lock(args) => (lock::lock(args, &registry), Format::of(args.json)),
+        Command::Test(args) => (lock::test(args, &registry), Format::of(args.json)),
         Command::Predict(args) => (predict::run(args, &registry), Format::Text),
         Command::Verify(args) => (inspect::verify(args, &registry), Format::of(args.json)),
         Command::Inspect(args) => (inspect::run(args, &registry), Format::of(args.json)),

@@ -103,6 +103,23 @@ impl ModelFile {
         self.probes.replay(&self.model)
     }
 
+    /// As [`ModelFile::verify`], and refuses a model whose probe rows do not give what they gave when it was written: this
+    /// program, or this machine, would predict something else than was tested. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ModelError::Damaged`] with the first differences.
+    pub fn require_probes(&self, path: &std::path::Path) -> Result<Verification> {
+        let found = self.verify()?;
+        if found.is_ok() {
+            return Ok(found);
+        }
+        Err(ModelError::Damaged {
+            file: path.display().to_string(),
+            message: format!("its probe rows give other outputs than when it was written: {found}"),
+        }
+        .into())
+    }
+
     /// The bytes of the file. Equal models give equal bytes.
     ///
     /// # Errors

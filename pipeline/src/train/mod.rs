@@ -4,6 +4,7 @@
 
 mod conform;
 mod evaluate;
+mod lock;
 mod plan;
 mod predict;
 mod profile;
@@ -17,6 +18,7 @@ use emberline_datasets::{DataError, Dataset, Schema};
 use serde::Serialize;
 
 pub use evaluate::{EvaluateOptions, Evaluation, evaluate_model};
+pub use lock::{Band, Comparison, Lock, StageDigest};
 pub use plan::TrainPlan;
 pub use predict::predict;
 
