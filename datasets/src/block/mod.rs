@@ -52,6 +52,17 @@ impl Features {
         }
     }
 
+    /// Bytes held, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::F64(x) => 8 * x.as_slice().len(),
+            Self::F32(x) => 4 * x.as_slice().len(),
+            Self::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
+            Self::Mixed(x) => x.memory(),
+        }
+    }
+
     /// The features as a dense `f64` matrix; borrowed where they are one.
     #[must_use]
     pub fn to_f64(&self) -> CowArray<'_, f64, Ix2> {
@@ -168,13 +179,7 @@ impl Block {
     /// Bytes held, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let features = match &self.features {
-            Features::F64(x) => 8 * x.as_slice().len(),
-            Features::F32(x) => 4 * x.as_slice().len(),
-            Features::Csr(x) => 12 * x.values.len() + 8 * x.offsets.len(),
-            Features::Mixed(x) => x.memory(),
-        };
-        features
+        self.features.memory()
             + 8 * self.n_rows()
                 * (1 + usize::from(self.label.is_some()) + usize::from(self.weight.is_some()))
     }

@@ -8,6 +8,7 @@ use super::{Block, Classes, Csr, Features, Matrix, Mixed};
 use crate::arrow::buffer::ScalarBuffer;
 use crate::batch::Batch;
 use crate::schema::{Attribute, ColumnType, Element, Layout, Schema, SchemaError, SchemaErrors};
+use crate::simd;
 use crate::{DataError, Result};
 
 /// Which columns an estimator trains on, and how they become numbers.
@@ -186,7 +187,8 @@ impl BlockSpec {
                 Some(shared) => shared,
                 None => read_rows(&vectors).into_iter().map(|v| v as f32).collect(),
             };
-            if let Some(k) = flat.iter().position(|v| bad(f64::from(*v))) {
+            let odd = any(&flat, |v| v.to_bits() & EXPONENT_32 == EXPONENT_32);
+            if odd && let Some(k) = flat.iter().position(|v| bad(f64::from(*v))) {
                 return Err(refuse(k / d, k % d, f64::from(flat[k])));
             }
             return Ok(Features::F32(Matrix::new(n, d, flat)?));
@@ -195,11 +197,24 @@ impl BlockSpec {
             Some(shared) => shared,
             None => read_rows(&vectors).into(),
         };
-        if let Some(k) = flat.iter().position(|v| bad(*v)) {
+        let odd = any(&flat, |v| v.to_bits() & EXPONENT_64 == EXPONENT_64);
+        if odd && let Some(k) = flat.iter().position(|v| bad(*v)) {
             return Err(refuse(k / d, k % d, flat[k]));
         }
         Ok(Features::F64(Matrix::new(n, d, flat)?))
     }
+}
+
+/// All bits of the exponent: numbers that are infinite or none have them all.
+const EXPONENT_32: u32 = 0x7f80_0000;
+const EXPONENT_64: u64 = 0x7ff0_0000_0000_0000;
+
+/// Whether `odd` holds anywhere. Looks at all numbers of a piece before it decides, which vector units do many at a time.
+fn any<T: Copy>(values: &[T], odd: impl Fn(T) -> bool) -> bool {
+    simd::dispatch(|| {
+        let piece = |values: &[T]| values.iter().fold(false, |any, v| any | odd(*v));
+        values.chunks(4096).any(piece)
+    })
 }
 
 fn read_rows(vectors: &crate::batch::VectorColumn<'_>) -> Vec<f64> {

@@ -1,4 +1,7 @@
 //! `kmeans`: `k` centres with a small summed squared distance to their rows.
+//!
+//! `fit` is the loop on the driver, `seeding` and `recluster` find its first centres, `rounds` says what is computed over all
+//! rows, and `kernel` holds the row loops.
 
 mod fit;
 mod kernel;

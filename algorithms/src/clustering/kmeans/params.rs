@@ -13,7 +13,7 @@ pub enum InitMode {
     #[default]
     #[serde(rename = "k-means||")]
     Parallel,
-    /// One centre after another, each the best of a few rows drawn by their squared distance: `2 k` passes.
+    /// One centre after another, each the best of a few rows drawn by their squared distance, compared on a sample of rows: `k` passes.
     #[serde(rename = "k-means++")]
     PlusPlus,
     /// `k` distinct rows.

@@ -8,6 +8,10 @@ use super::params::{InitMode, KMeansParams};
 use super::recluster::recluster;
 use super::rounds::{Assign, Choice, Pick, Picked, Potential};
 
+/// Rows on which candidates are compared, about; all where there are fewer. Distortions are means over rows, so this many tell
+/// candidates apart that differ by a percent.
+const SAMPLE: f64 = 16_384.0;
+
 /// Finds first centres; all starts share the passes.
 pub struct Seeding<'a> {
     pub params: &'a KMeansParams,
@@ -87,7 +91,8 @@ impl Seeding<'_> {
         Ok(sets)
     }
 
-    /// Greedy k-means++ (Arthur and Vassilvitskii 2007, SODA, section 5): of `2 + ln k` drawn rows the best becomes a centre.
+    /// Greedy k-means++ (Arthur and Vassilvitskii 2007, SODA, section 5): of `2 + ln k` drawn rows the best becomes a
+    /// centre, as measured on a sample of rows.
     fn plus_plus(&self) -> Result<Vec<Centres>> {
         let mut sets = self.empty();
         let mut open: Vec<usize> = (0..sets.len()).collect();
@@ -123,6 +128,7 @@ impl Seeding<'_> {
                 .zip(picks)
                 .map(|(&s, rows)| (sets[s].clone(), candidates(rows)))
                 .collect(),
+            sample: (self.seed, SAMPLE / self.data.n_rows() as f64),
         };
         let Some(worth) = self.run.round(self.data, &round)? else {
             return Ok(());
@@ -152,10 +158,10 @@ impl Seeding<'_> {
             }
             step += 1;
         }
-        let round = Assign {
-            geometry: self.geometry.clone(),
-            sets: sets.clone(),
-        };
+        let round = Assign::new(
+            self.geometry,
+            sets.iter().map(|c| (c.clone(), None)).collect(),
+        );
         let Some(weights) = self.run.round(self.data, &round)? else {
             return Ok(sets);
         };

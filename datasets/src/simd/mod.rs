@@ -3,7 +3,10 @@
 //! A kernel is written once, as plain loops or over [`Simd`] vectors, and compiled for AVX-512, AVX2 with FMA, and the
 //! baseline. Results may differ between instruction sets (sums are formed in lanes), never between threads or partitions.
 
+mod vectors;
+
 pub use pulp::{Simd, WithSimd};
+pub use vectors::{VectorKernel, Vectors, vectors};
 
 /// Runs a kernel with the widest vectors of this processor: written over [`Simd`], or a closure of plain loops, which the
 /// compiler then vectorises for that instruction set. What the closure calls must be inlined into it to profit.

@@ -1,0 +1,182 @@
+use emberline_pipeline::datasets::random::Draw;
+use emberline_pipeline::datasets::{Block, Csr, Features, Matrix};
+
+use super::*;
+
+#[derive(Default, Debug, PartialEq)]
+struct Found(Vec<(usize, u64)>);
+
+impl Sink for Found {
+    fn take<S: emberline_datasets::simd::Vectors>(
+        &mut self,
+        _: S,
+        _: &impl Rows,
+        _: usize,
+        centre: usize,
+        distance: f64,
+    ) {
+        self.0.push((centre, distance.to_bits()));
+    }
+}
+
+fn block(features: Features) -> Block {
+    let n = features.dim().0;
+    Block {
+        features,
+        label: None,
+        weight: None,
+        row_ids: (0..n as u64).collect(),
+    }
+}
+
+fn euclidean() -> Geometry {
+    Geometry {
+        cosine: false,
+        column: "features".to_owned(),
+    }
+}
+
+/// The definition, with nothing clever.
+fn plainly(x: &[f64], d: usize, centres: &Centres) -> Found {
+    let nearest = |row: &[f64]| {
+        let mut best = (0, f64::INFINITY);
+        for c in 0..centres.k() {
+            let distance = squared_distance(row, centres.row(c));
+            if distance < best.1 {
+                best = (c, distance);
+            }
+        }
+        (best.0, best.1.to_bits())
+    };
+    Found(x.chunks(d).map(nearest).collect())
+}
+
+fn found(block: &Block, targets: &Targets, bounds: &mut Bounds) -> Found {
+    let mut found = Found::default();
+    assign(&euclidean(), block, targets, bounds, &mut found).unwrap();
+    found
+}
+
+fn draws(n: usize, purpose: u64, f: impl Fn(f64) -> f64) -> Vec<f64> {
+    let draw = Draw::new(3, "kernel tests").at(purpose);
+    (0..n).map(|i| f(draw.uniform(i as u64))).collect()
+}
+
+/// Rows `(n, d)` of kinds that tempt a screen: plain, far off, on a grid full of ties, of wide range, out of the range of `f32`.
+fn kinds(n: usize, d: usize) -> Vec<(&'static str, Vec<f64>)> {
+    vec![
+        ("plain", draws(n * d, 1, |u| 4.0 * u - 2.0)),
+        ("far off", draws(n * d, 2, |u| 1e6 + u)),
+        ("grid", draws(n * d, 3, |u| (3.0 * u).floor())),
+        ("wide", draws(n * d, 4, |u| (40.0 * u - 20.0).exp())),
+        ("tiny", draws(n * d, 5, |u| 1e-30 * u)),
+        ("vanishing", draws(n * d, 6, |u| 1e-200 * u)),
+        ("huge", draws(n * d, 7, |u| 1e60 * (u - 0.5))),
+    ]
+}
+
+#[test]
+fn screens_and_bounds_find_what_measuring_all_centres_finds() {
+    for (d, k) in [
+        (1, 3),
+        (2, 40),
+        (5, 16),
+        (16, 10),
+        (17, 17),
+        (33, 100),
+        (100, 7),
+    ] {
+        let n = 700;
+        for (kind, x) in kinds(n, d) {
+            let mut centres = Centres::of(d, x[..k * d].to_vec());
+            let (mut bounds, mut moved) = (Bounds::default(), None);
+            for round in 0..5_u64 {
+                let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
+                let targets = Targets::new(&centres, moved, false);
+                let want = plainly(&x, d, &centres);
+                let kept = found(&block, &targets, &mut bounds);
+                assert_eq!(kept, want, "{kind}, d {d}, k {k}, round {round}");
+                assert_eq!(found(&block, &targets, &mut Bounds::default()), want);
+                // Some centres move a little, one leaps onto a row, the others stay.
+                let mut next = centres.clone();
+                for c in (0..k).filter(|c| c % 3 == round as usize % 3) {
+                    let toward = &x[(c + 7 * round as usize) * d..][..d];
+                    let pairs = next.row_mut(c).iter_mut().zip(toward);
+                    pairs.for_each(|(a, b)| *a += (b - *a) / 8.0);
+                }
+                next.row_mut(round as usize % k)
+                    .copy_from_slice(&x[(n - d - round as usize - 1) * d..][..d]);
+                let by = |c| squared_distance(next.row(c), centres.row(c)).sqrt();
+                moved = Some((centres.print(), (0..k).map(by).collect()));
+                centres = next;
+            }
+        }
+    }
+}
+
+#[test]
+fn narrow_and_sparse_rows_find_what_dense_rows_find() {
+    let (n, d, k) = (600, 37, 21);
+    // Numbers that f32 holds, two of three slots empty.
+    let x = draws(n * d, 8, |u| {
+        if u < 0.66 {
+            0.0
+        } else {
+            f64::from((9.0 * u) as f32)
+        }
+    });
+    let centres = Centres::of(d, draws(k * d, 9, |u| 3.0 * u));
+    let narrow: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+    let mut csr = Csr {
+        offsets: vec![0],
+        indices: Vec::new(),
+        values: Vec::new(),
+        width: d,
+    };
+    for row in x.chunks(d) {
+        for (j, v) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+            csr.indices.push(j as u32);
+            csr.values.push(*v);
+        }
+        csr.offsets.push(csr.values.len());
+    }
+    let want = plainly(&x, d, &centres);
+    let narrow = block(Features::F32(Matrix::new(n, d, narrow).unwrap()));
+    let targets = Targets::new(&centres, None, false);
+    assert_eq!(found(&narrow, &targets, &mut Bounds::default()), want);
+    let sparse = block(Features::Csr(csr));
+    let targets = Targets::new(&centres, None, true);
+    assert_eq!(found(&sparse, &targets, &mut Bounds::default()), want);
+}
+
+#[test]
+fn bounds_of_other_centres_are_not_used() {
+    let (n, d, k) = (300, 4, 9);
+    let x = draws(n * d, 10, |u| u);
+    let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
+    let (a, b) = (
+        Centres::of(d, x[..k * d].to_vec()),
+        Centres::of(d, x[k * d..2 * k * d].to_vec()),
+    );
+    let mut bounds = Bounds::default();
+    found(&block, &Targets::new(&a, None, false), &mut bounds);
+    // A claim about centres that the bounds are not for.
+    let targets = Targets::new(&b, Some((b.print(), vec![0.0; k])), false);
+    assert_eq!(found(&block, &targets, &mut bounds), plainly(&x, d, &b));
+}
+
+#[test]
+fn one_row_alone_gets_the_bits_of_its_block() {
+    let (n, d, k) = (200, 13, 11);
+    let x = draws(n * d, 11, |u| u - 0.5);
+    let centres = Centres::of(d, x[..k * d].to_vec());
+    let panels = Panels::new(&centres);
+    let one = |row: &[f64]| {
+        let (c, distance) = panels.nearest(row);
+        (c, distance.to_bits())
+    };
+    assert_eq!(
+        Found(x.chunks(d).map(one).collect()),
+        plainly(&x, d, &centres)
+    );
+}
