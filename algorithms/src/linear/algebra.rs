@@ -2,6 +2,7 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt;
 use faer::linalg::qr::no_pivoting::factor as qr;
 use faer::linalg::svd as faer_svd;
 use faer::{Mat, Par};
@@ -120,6 +121,35 @@ pub fn inverse_of_positive(a: &Array2<f64>) -> Option<Array2<f64>> {
     Some(inverse.dot(&inverse.t()))
 }
 
+/// The inverse of a symmetric positive definite matrix of some size, by Cholesky; `None` where it is not definite to rounding.
+#[must_use]
+pub fn inverse_of_hessian(a: &Array2<f64>) -> Option<Array2<f64>> {
+    let n = a.nrows();
+    let mut factor = Mat::from_fn(n, n, |i, j| a[(i, j)]);
+    let need = llt::factor::cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(need);
+    llt::factor::cholesky_in_place(
+        factor.as_mut(),
+        Default::default(),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .ok()?;
+    let mut inverse = Mat::zeros(n, n);
+    let mut memory = MemBuffer::new(llt::inverse::inverse_scratch::<f64>(n, Par::Seq));
+    llt::inverse::inverse(
+        inverse.as_mut(),
+        factor.as_ref(),
+        Par::Seq,
+        MemStack::new(&mut memory),
+    );
+    // The lower triangle is computed.
+    Some(Array2::from_shape_fn((n, n), |(i, j)| {
+        inverse[(i.max(j), i.min(j))]
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -151,9 +181,11 @@ mod tests {
     #[test]
     fn the_inverse_of_a_positive_matrix_multiplies_to_one() {
         let a = array![[4.0, 2.0, 0.6], [2.0, 5.0, 1.0], [0.6, 1.0, 3.0]];
-        let one = a.dot(&inverse_of_positive(&a).unwrap());
-        for ((i, j), v) in one.indexed_iter() {
-            assert!((v - f64::from(u8::from(i == j))).abs() < 1e-14);
+        for inverse in [inverse_of_positive(&a), inverse_of_hessian(&a)] {
+            let one = a.dot(&inverse.unwrap());
+            for ((i, j), v) in one.indexed_iter() {
+                assert!((v - f64::from(u8::from(i == j))).abs() < 1e-14);
+            }
         }
         assert!(inverse_of_positive(&array![[1.0, 1.0], [1.0, 1.0]]).is_none());
     }

@@ -2,11 +2,12 @@
 
 use emberline_pipeline::datasets::{Block, DataError, Features, StoredRows};
 use emberline_pipeline::{Partial, Round};
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::{Scale, Tiles, dot};
+use super::residual::Residuals;
+use super::tile::{Tile, Tiles};
+use super::{Scale, product, sparse};
 
 /// A binary model's view of the classes: which one is positive, and how rows are weighted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ impl Link {
 
 /// Computes loss and gradient sums at the given coefficients, all in units of training.
 ///
-/// Per tile of rows: margins of all models by one matrix product, residuals in place, gradients by another. Sparse
+/// Per tile of rows: margins of all models by one product, residuals in place, gradients by another. Sparse
 /// blocks stay sparse: centring is done on the sums.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LossPass {
@@ -110,166 +111,65 @@ impl Round for LossPass {
 impl LossPass {
     fn dense(&self, block: &Block, sums: &mut LossSums) {
         let (m, d) = self.coefficients.dim();
+        let stride = Tile::stride(d);
         let mut tiles = Tiles::new(block.n_rows(), d, 0);
-        let mut margins = Array2::zeros((Tiles::height(block.n_rows(), d), m));
-        tiles.for_each(block, &self.scale, |start, tile, t| {
-            let z = Tiles::view(tile, t);
-            let mut margins = margins.slice_axis_mut(Axis(0), Slice::from(..t));
-            self.margins(z, &mut margins);
-            for i in 0..t {
-                if let Some(own) = margins.row_mut(i).as_slice_mut() {
-                    self.residuals(block, start + i, own, sums);
-                }
-            }
-            add_products(margins.view(), z, &mut sums.gradient);
+        let mut weights = vec![0.0; m * stride];
+        for (own, w) in self.coefficients.iter().enumerate() {
+            weights[own / d * stride + own % d] = *w;
+        }
+        let mut margins = vec![0.0; m * tiles.height()];
+        let mut gradient = vec![0.0; m * stride];
+        let mut residuals = Residuals::new(&self.link, m, tiles.height());
+        tiles.for_each(block, &self.scale, |start, tile| {
+            let rows = tile.rows;
+            let margins = &mut margins[..m * rows];
+            product::margins(tile, &weights, &self.intercepts, margins, rows);
+            residuals.replace(block, start, rows, margins, sums);
+            product::add_products(tile, margins, rows, m, &mut gradient);
         });
-    }
-
-    fn margins(&self, z: ArrayView2<'_, f64>, margins: &mut ndarray::ArrayViewMut2<'_, f64>) {
-        if let (1, Some(w)) = (self.intercepts.len(), self.coefficients.as_slice()) {
-            // A product with one column is a row of dot products; the general routine would pack all of z first.
-            for (z, out) in z.outer_iter().zip(margins.iter_mut()) {
-                *out = z.as_slice().map_or(0.0, |z| dot(z, w)) + self.intercepts[0];
-            }
-            return;
+        for ((k, j), g) in sums.gradient.indexed_iter_mut() {
+            *g = gradient[k * stride + j];
         }
-        general_mat_mul(1.0, &z, &self.coefficients.t(), 0.0, margins);
-        for mut row in margins.outer_iter_mut() {
-            row.iter_mut()
-                .zip(&self.intercepts)
-                .for_each(|(v, b)| *v += b);
-        }
-    }
-
-    /// Margins of row `i` in; out come the derivatives of its loss by them.
-    fn residuals(&self, block: &Block, i: usize, margins: &mut [f64], sums: &mut LossSums) {
-        let (weight, label) = (block.weight(i), block.label(i));
-        if weight == 0.0 {
-            margins.fill(0.0);
-            return;
-        }
-        match &self.link {
-            Link::Binary(sides) => {
-                for (k, (side, margin)) in sides.iter().zip(margins.iter_mut()).enumerate() {
-                    let positive = label == side.class as f64;
-                    let factor = if positive {
-                        side.positive
-                    } else {
-                        side.negative
-                    };
-                    let signed = if positive { *margin } else { -*margin };
-                    let (loss, slope) = log_loss(signed);
-                    sums.loss[k] += weight * factor * loss;
-                    sums.least_margin[k] = sums.least_margin[k].min(signed);
-                    *margin = weight * factor * if positive { slope } else { -slope };
-                }
-            }
-            Link::Softmax(factors) => {
-                let class = label as usize;
-                let weight = weight * factors[class];
-                let (loss, lead) = softmax(margins, class);
-                sums.loss[0] += weight * loss;
-                sums.least_margin[0] = sums.least_margin[0].min(lead);
-                margins.iter_mut().for_each(|v| *v *= weight);
-            }
-            Link::Squares(centre, inverse) => {
-                let error = margins[0] - (label - centre) * inverse;
-                sums.loss[0] += 0.5 * weight * error * error;
-                margins[0] = weight * error;
-            }
-        }
-        sums.intercepts
-            .iter_mut()
-            .zip(margins)
-            .for_each(|(a, b)| *a += *b);
     }
 
     fn sparse(&self, block: &Block, x: &impl StoredRows, sums: &mut LossSums) {
         let (m, d) = self.coefficients.dim();
+        let lanes = sparse::lanes(m);
         // Per slot the coefficients of all models side by side, in units of x; the centring goes into the intercepts.
-        let mut by_slot = vec![0.0; d * m];
+        let mut by_slot = vec![0.0; d * lanes];
         let mut intercepts = self.intercepts.clone();
         for (k, row) in self.coefficients.outer_iter().enumerate() {
             for (j, v) in row.iter().enumerate() {
-                by_slot[j * m + k] = v * self.scale.inverse[j];
-                intercepts[k] -= by_slot[j * m + k] * self.scale.centre[j];
+                by_slot[j * lanes + k] = v * self.scale.inverse[j];
+                intercepts[k] -= by_slot[j * lanes + k] * self.scale.centre[j];
             }
         }
-        let mut gradient = vec![0.0; d * m];
-        let mut margins = vec![0.0; m];
-        for i in 0..x.rows() {
-            margins.copy_from_slice(&intercepts);
-            x.for_each_stored(i, |j, v| {
-                let own = &by_slot[j * m..][..m];
-                margins.iter_mut().zip(own).for_each(|(a, w)| *a += v * w);
-            });
-            self.residuals(block, i, &mut margins, sums);
-            x.for_each_stored(i, |j, v| {
-                let own = &mut gradient[j * m..][..m];
-                own.iter_mut().zip(&margins).for_each(|(g, r)| *g += v * r);
-            });
+        let height = sparse::HEIGHT.min(x.rows());
+        let mut gradient = vec![0.0; d * lanes];
+        let mut side_by_side = vec![0.0; height * lanes];
+        let mut margins = vec![0.0; height * m];
+        let mut residuals = Residuals::new(&self.link, m, height);
+        for start in (0..x.rows()).step_by(height.max(1)) {
+            let rows = start..x.rows().min(start + height);
+            let n = rows.len();
+            let margins = &mut margins[..n * m];
+            sparse::margins(x, rows.clone(), &by_slot, m, &mut side_by_side);
+            for (k, (own, b)) in margins.chunks_exact_mut(n).zip(&intercepts).enumerate() {
+                for (i, v) in own.iter_mut().enumerate() {
+                    *v = side_by_side[i * lanes + k] + b;
+                }
+            }
+            residuals.replace(block, start, n, margins, sums);
+            for (k, own) in margins.chunks_exact(n).enumerate() {
+                for (i, v) in own.iter().enumerate() {
+                    side_by_side[i * lanes + k] = *v;
+                }
+            }
+            sparse::add_products(x, rows, &side_by_side, m, &mut gradient);
         }
         for ((k, j), g) in sums.gradient.indexed_iter_mut() {
-            let centred = gradient[j * m + k] - self.scale.centre[j] * sums.intercepts[k];
+            let centred = gradient[j * lanes + k] - self.scale.centre[j] * sums.intercepts[k];
             *g = centred * self.scale.inverse[j];
         }
     }
-}
-
-/// `gradient += residuals^T z`.
-fn add_products(
-    residuals: ArrayView2<'_, f64>,
-    z: ArrayView2<'_, f64>,
-    gradient: &mut Array2<f64>,
-) {
-    if residuals.ncols() == 1 {
-        if let Some(g) = gradient.as_slice_mut() {
-            for (z, r) in z.outer_iter().zip(residuals.iter()) {
-                g.iter_mut().zip(z.iter()).for_each(|(g, z)| *g += r * z);
-            }
-        }
-        return;
-    }
-    general_mat_mul(1.0, &residuals.t(), &z, 1.0, gradient);
-}
-
-/// `ln(1 + exp(-margin))` and its derivative, without overflow or cancellation.
-fn log_loss(margin: f64) -> (f64, f64) {
-    let e = (-margin.abs()).exp();
-    if margin >= 0.0 {
-        (e.ln_1p(), -e / (1.0 + e))
-    } else {
-        (e.ln_1p() - margin, -1.0 / (1.0 + e))
-    }
-}
-
-/// Replaces margins by the derivatives of the log loss for the true class; returns the loss, and how far the true class leads.
-fn softmax(margins: &mut [f64], class: usize) -> (f64, f64) {
-    let own = margins[class];
-    let mut best_other = f64::NEG_INFINITY;
-    for (k, v) in margins.iter().enumerate() {
-        if k != class && *v > best_other {
-            best_other = *v;
-        }
-    }
-    let top = own.max(best_other);
-    // The others' sum apart: 1 - p(own) would cancel where the true class is nearly sure.
-    let (mut others, mut own_share) = (0.0, 0.0);
-    for (k, v) in margins.iter_mut().enumerate() {
-        *v = (*v - top).exp();
-        if k == class {
-            own_share = *v;
-        } else {
-            others += *v;
-        }
-    }
-    let total = own_share + others;
-    margins.iter_mut().for_each(|v| *v /= total);
-    margins[class] = -others / total;
-    let loss = if own >= best_other {
-        others.ln_1p()
-    } else {
-        total.ln() + (top - own)
-    };
-    (loss, own - best_other)
 }

@@ -5,20 +5,25 @@
 //! arithmetic; coefficients go back to the units of `x` at the end ([`Scale`]).
 
 pub mod algebra;
+mod gram;
 mod kernel;
 mod moments;
 mod objective;
+mod product;
+mod residual;
 mod scale;
 mod scorer;
+mod sparse;
 mod tile;
 mod variance;
 
+pub use gram::Gram;
 pub use kernel::{Link, LossPass, LossSums, Side};
 pub use moments::{Moments, MomentsPass};
 pub use objective::{LinearProblems, Solution};
 pub use scale::{Penalty, Scale};
 pub use scorer::{ClassLink, LinearScorer, RegressionScorer, log_sigmoid, sigmoid};
-pub use tile::{Tiles, dot};
+pub use tile::{Tile, Tiles, dot};
 pub(crate) use variance::errors;
 pub use variance::information;
 

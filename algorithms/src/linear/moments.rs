@@ -1,6 +1,9 @@
 //! Weighted means and spreads of the features, and the weight of each class, in one pass.
 
-use emberline_pipeline::datasets::{Block, DataError};
+use std::ops::Range;
+
+use emberline_pipeline::datasets::simd::dispatch;
+use emberline_pipeline::datasets::{Block, DataError, Features, StoredRows};
 use emberline_pipeline::{Partial, Round};
 use serde::{Deserialize, Serialize};
 
@@ -99,113 +102,160 @@ impl Round for MomentsPass {
     type Scratch = ();
 
     fn map(&self, block: &Block, (): &mut ()) -> Result<Moments, DataError> {
-        let d = block.n_features();
-        let rows: Vec<usize> = (0..block.n_rows())
-            .filter(|&i| block.weight(i) > 0.0)
-            .collect();
-        if rows.is_empty() {
-            return Ok(Moments::default());
+        let n = block.n_rows();
+        let height = match &block.features {
+            Features::Csr(_) | Features::Mixed(_) => n,
+            Features::F64(_) | Features::F32(_) => PIECE,
+        };
+        let mut whole = Moments::default();
+        for start in (0..n).step_by(height.max(1)) {
+            whole.merge(self.of_rows(block, start..n.min(start + height)));
         }
-        let weight: f64 = rows.iter().map(|&i| block.weight(i)).sum();
-        let mut sums = Columns::new(d);
-        // Two passes over the block, the second around the mean of the first: no cancellation.
-        for &i in &rows {
-            sums.add(block, i);
-        }
-        let mean: Vec<f64> = sums.sum.iter().map(|s| s / weight).collect();
-        let mut square = sums.squares(block, &rows, &mean, weight);
-        square.iter_mut().for_each(|s| *s = s.max(0.0));
-        let label_mean = rows
-            .iter()
-            .map(|&i| block.weight(i) * block.label(i))
-            .sum::<f64>()
-            / weight;
-        let label_square = rows
-            .iter()
-            .map(|&i| block.weight(i) * (block.label(i) - label_mean).powi(2))
-            .sum();
-        let mut class_weight = vec![0.0; self.n_classes];
-        if self.n_classes > 0 {
-            for &i in &rows {
-                class_weight[block.label(i) as usize] += block.weight(i);
-            }
-        }
-        let (least, most) = sums.extremes(rows.len());
-        Ok(Moments {
-            rows: rows.len() as u64,
-            weight,
-            mean,
-            square,
-            least,
-            most,
-            label_mean,
-            label_square,
-            class_weight,
-        })
+        Ok(whole)
     }
 }
 
-/// Column sums of one block.
+/// Rows of a dense piece: the second look at them, around the mean of the first, finds them near the processor.
+const PIECE: usize = 128;
+
+impl MomentsPass {
+    fn of_rows(&self, block: &Block, range: Range<usize>) -> Moments {
+        let rows: Vec<usize> = range.filter(|&i| block.weight(i) > 0.0).collect();
+        if rows.is_empty() {
+            return Moments::default();
+        }
+        let weight: f64 = rows.iter().map(|&i| block.weight(i)).sum();
+        // Two looks at the rows, the second around the mean of the first: no cancellation.
+        let columns = match &block.features {
+            Features::F64(x) => Columns::dense(x.as_slice(), block, &rows, weight),
+            Features::F32(x) => Columns::dense(x.as_slice(), block, &rows, weight),
+            Features::Csr(x) => Columns::sparse(x, block, &rows, weight),
+            Features::Mixed(x) => Columns::sparse(x, block, &rows, weight),
+        };
+        let label = |i: &usize| (block.weight(*i), block.label(*i));
+        let label_mean = rows.iter().map(label).map(|(w, y)| w * y).sum::<f64>() / weight;
+        let label_square = rows
+            .iter()
+            .map(label)
+            .map(|(w, y)| w * (y - label_mean).powi(2))
+            .sum();
+        let mut class_weight = vec![0.0; self.n_classes];
+        if self.n_classes > 0 {
+            for (w, class) in rows.iter().map(label) {
+                class_weight[class as usize] += w;
+            }
+        }
+        Moments {
+            rows: rows.len() as u64,
+            weight,
+            mean: columns.mean,
+            square: columns.square,
+            least: columns.least,
+            most: columns.most,
+            label_mean,
+            label_square,
+            class_weight,
+        }
+    }
+}
+
+#[inline(always)]
+fn add_row<T: Copy>(x: &[T], w: f64, sum: &mut [f64], least: &mut [f64], most: &mut [f64])
+where
+    f64: From<T>,
+{
+    let d = x.len();
+    let (sum, least, most) = (&mut sum[..d], &mut least[..d], &mut most[..d]);
+    for j in 0..d {
+        let x = f64::from(x[j]);
+        sum[j] += w * x;
+        least[j] = if x < least[j] { x } else { least[j] };
+        most[j] = if x > most[j] { x } else { most[j] };
+    }
+}
+
+#[inline(always)]
+fn add_deviations<T: Copy>(x: &[T], w: f64, mean: &[f64], square: &mut [f64])
+where
+    f64: From<T>,
+{
+    let d = x.len();
+    let (mean, square) = (&mean[..d], &mut square[..d]);
+    for j in 0..d {
+        let off = f64::from(x[j]) - mean[j];
+        square[j] += w * off * off;
+    }
+}
+
+/// The features of some rows.
 struct Columns {
-    sum: Vec<f64>,
+    mean: Vec<f64>,
+    square: Vec<f64>,
     least: Vec<f64>,
     most: Vec<f64>,
-    /// Stored values per slot; sparse rows leave zeros out.
-    stored: Vec<usize>,
 }
 
 impl Columns {
     fn new(d: usize) -> Self {
         Self {
-            sum: vec![0.0; d],
+            mean: vec![0.0; d],
+            square: vec![0.0; d],
             least: vec![f64::INFINITY; d],
             most: vec![f64::NEG_INFINITY; d],
-            stored: vec![0; d],
         }
     }
 
-    fn add(&mut self, block: &Block, i: usize) {
-        let w = block.weight(i);
-        block.features.for_each_stored(i, |j, x| {
-            self.sum[j] += w * x;
-            self.least[j] = self.least[j].min(x);
-            self.most[j] = self.most[j].max(x);
-            self.stored[j] += 1;
-        });
+    fn dense<T: Copy>(x: &[T], block: &Block, rows: &[usize], weight: f64) -> Self
+    where
+        f64: From<T>,
+    {
+        let d = block.n_features();
+        let mut whole = Self::new(d);
+        dispatch(
+            #[inline(always)]
+            || {
+                let row = |i: &usize| (&x[i * d..][..d], block.weight(*i));
+                for (x, w) in rows.iter().map(row) {
+                    add_row(x, w, &mut whole.mean, &mut whole.least, &mut whole.most);
+                }
+                whole.mean.iter_mut().for_each(|m| *m /= weight);
+                for (x, w) in rows.iter().map(row) {
+                    add_deviations(x, w, &whole.mean, &mut whole.square);
+                }
+            },
+        );
+        whole
     }
 
-    fn extremes(&self, rows: usize) -> (Vec<f64>, Vec<f64>) {
-        let zero = |j: usize, own: f64, pick: fn(f64, f64) -> f64| {
-            if self.stored[j] < rows {
-                pick(own, 0.0)
-            } else {
-                own
-            }
-        };
-        let each = 0..self.sum.len();
-        (
-            each.clone()
-                .map(|j| zero(j, self.least[j], f64::min))
-                .collect(),
-            each.map(|j| zero(j, self.most[j], f64::max)).collect(),
-        )
-    }
-
-    fn squares(&self, block: &Block, rows: &[usize], mean: &[f64], weight: f64) -> Vec<f64> {
-        let mut square = vec![0.0; mean.len()];
-        let mut stored_weight = vec![0.0; mean.len()];
+    fn sparse(x: &impl StoredRows, block: &Block, rows: &[usize], weight: f64) -> Self {
+        let d = block.n_features();
+        let mut whole = Self::new(d);
+        let (mut stored, mut stored_weight) = (vec![0; d], vec![0.0; d]);
         for &i in rows {
             let w = block.weight(i);
-            block.features.for_each_stored(i, |j, x| {
-                square[j] += w * (x - mean[j]) * (x - mean[j]);
+            x.for_each_stored(i, |j, x| {
+                whole.mean[j] += w * x;
+                whole.least[j] = whole.least[j].min(x);
+                whole.most[j] = whole.most[j].max(x);
+                stored[j] += 1;
                 stored_weight[j] += w;
             });
         }
-        for j in 0..mean.len() {
-            if self.stored[j] < rows.len() {
-                square[j] += (weight - stored_weight[j]) * mean[j] * mean[j];
-            }
+        whole.mean.iter_mut().for_each(|m| *m /= weight);
+        for &i in rows {
+            let w = block.weight(i);
+            x.for_each_stored(i, |j, x| {
+                let off = x - whole.mean[j];
+                whole.square[j] += w * off * off;
+            });
         }
-        square
+        // Slots that are not stored are zeros.
+        for j in (0..d).filter(|&j| stored[j] < rows.len()) {
+            let left = (weight - stored_weight[j]).max(0.0);
+            whole.square[j] += left * whole.mean[j] * whole.mean[j];
+            whole.least[j] = whole.least[j].min(0.0);
+            whole.most[j] = whole.most[j].max(0.0);
+        }
+        whole
     }
 }

@@ -4,7 +4,8 @@ use emberline_pipeline::datasets::DataError;
 use emberline_pipeline::{Pinned, Result, Rounds, Run, StopReason};
 use ndarray::Array2;
 
-use super::{Link, LossPass, LossSums, Penalty, Scale};
+use super::gram::metric;
+use super::{Link, LossPass, LossSums, Penalty, Scale, sigmoid};
 use crate::optim::{Minimum, Objectives, Options, Point, Start, minimize_all};
 
 /// Mean loss plus penalty of each independent model, over pinned blocks.
@@ -96,8 +97,29 @@ impl<'a> LinearProblems<'a> {
                 x,
             })
             .collect();
-        let minima = minimize_all(&mut self, starts, options)?;
+        let metric = metric(
+            (self.run, self.data),
+            self.scale,
+            &self.penalty.l2,
+            (self.curvature(intercepts), self.fit_intercept),
+            with_l1,
+        )?;
+        let minima = minimize_all(&mut self, starts, options, Some(&metric))?;
         Ok(self.solution(minima, intercepts.len()))
+    }
+
+    /// The mean second derivative of a row's loss by its margin at the start, over all models.
+    fn curvature(&self, intercepts: &[f64]) -> f64 {
+        let variance = |p: f64| p * (1.0 - p);
+        let mean: f64 = match &self.link {
+            Link::Squares(..) => 1.0,
+            Link::Binary(_) => intercepts.iter().map(|b| variance(sigmoid(*b))).sum(),
+            Link::Softmax(_) => {
+                let total: f64 = intercepts.iter().map(|b| b.exp()).sum();
+                intercepts.iter().map(|b| variance(b.exp() / total)).sum()
+            }
+        };
+        (mean / intercepts.len().max(1) as f64).max(1e-9)
     }
 
     fn row_len(&self) -> usize {

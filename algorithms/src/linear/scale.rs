@@ -61,6 +61,13 @@ impl Scale {
         })
     }
 
+    /// The row `x = 0` in units of training `(d,)`.
+    #[must_use]
+    pub fn zero(&self) -> Vec<f64> {
+        let parts = self.centre.iter().zip(&self.inverse);
+        parts.map(|(m, s)| -m * s).collect()
+    }
+
     /// The penalty `reg * ((1 - alpha) / 2 * |w|^2 + alpha * |w|_1)` in units of training; under `standardization` it counts
     /// coefficients per standard deviation of their feature, else per unit.
     #[must_use]

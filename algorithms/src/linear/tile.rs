@@ -1,89 +1,162 @@
 //! Rows of a block, brought to the units of training a few at a time.
 
+use emberline_pipeline::datasets::simd::dispatch;
 use emberline_pipeline::datasets::{Block, Features};
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{ArrayView2, ShapeBuilder};
 
 use super::Scale;
 
-/// Numbers in a tile: 256 KiB, so that both products of a pass find it in the second-level cache.
-const TILE: usize = 32 * 1024;
+/// Numbers in a tile: 64 KiB, so that both products of a pass find it near the processor.
+const TILE: usize = 8 * 1024;
+/// Columns are padded with zeros to a multiple of this, the lanes of the widest vector.
+pub const LANES: usize = 8;
 
-/// Cuts dense blocks into tiles of rows of `z`. The buffer is allocated once a block.
+/// Cuts blocks into tiles of rows of `z`. The buffer is allocated once a block.
 pub struct Tiles {
-    buffer: Array2<f64>,
-    rows: usize,
+    buffer: Vec<f64>,
+    height: usize,
+    width: usize,
+    step: usize,
+}
+
+/// Some rows in units of training, row-major: row `i` starts at `i * stride`, and zeros stand behind its `width` columns.
+pub struct Tile<'a> {
+    /// The numbers, `rows * stride` and perhaps more.
+    pub z: &'a mut [f64],
+    /// Rows.
+    pub rows: usize,
+    /// Columns: features, and what the caller asked for.
+    pub width: usize,
+    /// Distance of rows, a multiple of [`LANES`].
+    pub stride: usize,
+}
+
+impl Tile<'_> {
+    /// The stride of tiles of this width.
+    #[must_use]
+    pub fn stride(width: usize) -> usize {
+        width.next_multiple_of(LANES)
+    }
+
+    /// Row `i` `(width,)`.
+    pub fn row_mut(&mut self, i: usize) -> &mut [f64] {
+        &mut self.z[i * self.stride..][..self.width]
+    }
+
+    /// The tile as a matrix `(rows, width)`.
+    #[must_use]
+    pub fn view(&self) -> ArrayView2<'_, f64> {
+        let shape = (self.rows, self.width).strides((self.stride, 1));
+        ArrayView2::from_shape(shape, self.z).expect("the buffer holds `rows` rows of `stride`")
+    }
 }
 
 impl Tiles {
     /// Tiles for blocks of `n` rows and `d` features; `extra` columns more are left to the caller.
     #[must_use]
     pub fn new(n: usize, d: usize, extra: usize) -> Self {
-        let rows = Self::height(n, d);
+        let width = d + extra;
+        let stride = Tile::stride(width);
+        let height = (TILE / stride.max(1)).clamp(16, 512) / LANES * LANES;
+        let height = height.min(n.max(1));
         Self {
-            buffer: Array2::zeros((rows, d + extra)),
-            rows,
+            buffer: vec![0.0; height * stride],
+            height,
+            width,
+            step: 1,
         }
     }
 
-    /// Rows of a tile for blocks of `n` rows and `d` features.
+    /// Takes every `step`th row alone, from the first on.
     #[must_use]
-    pub fn height(n: usize, d: usize) -> usize {
-        (TILE / d.max(1)).clamp(16, 1024).min(n.max(1))
+    pub fn every(mut self, step: usize) -> Self {
+        self.step = step.max(1);
+        self
     }
 
-    /// Calls `f(first row, tile)` for all rows in order; the tile is `(t, d + extra)`, its last `extra` columns untouched.
+    /// Rows of a tile, but for the last.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Calls `f(first row, tile)` for all rows in order; the extra columns are left as they were.
     pub fn for_each(
         &mut self,
         block: &Block,
         scale: &Scale,
-        mut f: impl FnMut(usize, &mut Array2<f64>, usize),
+        mut f: impl FnMut(usize, &mut Tile<'_>),
     ) {
         let n = block.n_rows();
-        for start in (0..n).step_by(self.rows.max(1)) {
-            let t = self.rows.min(n - start);
-            self.load(block, scale, start, t);
-            f(start, &mut self.buffer, t);
+        let zero = match block.features {
+            Features::Csr(_) | Features::Mixed(_) => scale.zero(),
+            _ => Vec::new(),
+        };
+        let mut start = 0;
+        while start < n {
+            let rows = self.height.min((n - start).div_ceil(self.step));
+            self.load(block, scale, &zero, start, rows);
+            let mut tile = Tile {
+                z: &mut self.buffer,
+                rows,
+                width: self.width,
+                stride: Tile::stride(self.width),
+            };
+            f(start, &mut tile);
+            start += rows * self.step;
         }
     }
 
-    fn load(&mut self, block: &Block, scale: &Scale, start: usize, t: usize) {
+    fn load(&mut self, block: &Block, scale: &Scale, zero: &[f64], start: usize, rows: usize) {
         let d = block.n_features();
-        let mut tile = self.buffer.slice_axis_mut(Axis(0), Slice::from(..t));
-        tile.slice_axis_inplace(Axis(1), Slice::from(..d));
+        if self.width == 0 {
+            return;
+        }
+        let step = self.step;
+        let tile = self.buffer.chunks_exact_mut(Tile::stride(self.width));
+        let tile = tile.take(rows).map(|z| &mut z[..d]);
         match &block.features {
             Features::F64(x) => {
-                for (mut z, x) in tile.outer_iter_mut().zip(x.view().outer_iter().skip(start)) {
-                    let parts = z.iter_mut().zip(x.iter());
-                    for ((z, x), (m, s)) in parts.zip(scale.centre.iter().zip(&scale.inverse)) {
-                        *z = (x - m) * s;
-                    }
-                }
+                let x = x.as_slice();
+                dispatch(
+                    #[inline(always)]
+                    || {
+                        tile.enumerate()
+                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
+                    },
+                );
             }
             Features::F32(x) => {
-                for (mut z, x) in tile.outer_iter_mut().zip(x.view().outer_iter().skip(start)) {
-                    let parts = z.iter_mut().zip(x.iter());
-                    for ((z, x), (m, s)) in parts.zip(scale.centre.iter().zip(&scale.inverse)) {
-                        *z = (f64::from(*x) - m) * s;
-                    }
-                }
+                let x = x.as_slice();
+                dispatch(
+                    #[inline(always)]
+                    || {
+                        tile.enumerate()
+                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
+                    },
+                );
             }
             sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
-                let zero = scale.centre.iter().zip(&scale.inverse);
-                let zero: Vec<f64> = zero.map(|(m, s)| -m * s).collect();
-                for (i, mut z) in tile.outer_iter_mut().enumerate() {
-                    z.iter_mut().zip(&zero).for_each(|(z, v)| *z = *v);
-                    sparse.for_each_stored(start + i, |j, v| {
+                for (i, z) in tile.enumerate() {
+                    z.copy_from_slice(zero);
+                    sparse.for_each_stored(start + i * step, |j, v| {
                         z[j] = (v - scale.centre[j]) * scale.inverse[j];
                     });
                 }
             }
         }
     }
+}
 
-    /// The first `t` rows of a tile.
-    #[must_use]
-    pub fn view(tile: &Array2<f64>, t: usize) -> ArrayView2<'_, f64> {
-        tile.slice_axis(Axis(0), Slice::from(..t))
+#[inline(always)]
+fn scaled<T: Copy>(x: &[T], scale: &Scale, z: &mut [f64])
+where
+    f64: From<T>,
+{
+    let d = z.len();
+    let (x, centre, inverse) = (&x[..d], &scale.centre[..d], &scale.inverse[..d]);
+    for j in 0..d {
+        z[j] = (f64::from(x[j]) - centre[j]) * inverse[j];
     }
 }
 

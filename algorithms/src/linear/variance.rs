@@ -3,10 +3,10 @@
 use emberline_pipeline::datasets::{Block, DataError};
 use emberline_pipeline::{Partial, Pinned, Result, Round, Run};
 use ndarray::Array2;
-use ndarray::linalg::general_mat_mul;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::inverse_of_positive;
+use super::gram::Gram;
 use super::{Scale, Tiles, dot, sigmoid};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,21 +33,20 @@ impl Round for InformationPass {
 
     fn map(&self, block: &Block, (): &mut ()) -> std::result::Result<Information, DataError> {
         let d = block.n_features();
-        let mut sum = Array2::zeros((d + 1, d + 1));
+        let mut gram = Gram::new(d + 1);
         let mut tiles = Tiles::new(block.n_rows(), d, 1);
-        tiles.for_each(block, &self.scale, |start, tile, t| {
-            for i in 0..t {
-                let mut row = tile.row_mut(i);
-                let z = row.as_slice().map_or(&[] as &[f64], |r| &r[..d]);
-                let margin = dot(z, &self.coefficients) + self.intercept;
+        tiles.for_each(block, &self.scale, |start, tile| {
+            for i in 0..tile.rows {
+                let row = tile.row_mut(i);
+                let margin = dot(&row[..d], &self.coefficients) + self.intercept;
                 let weight = block.weight(start + i) * sigmoid(margin) * sigmoid(-margin);
                 row[d] = 1.0;
-                row *= weight.sqrt();
+                let root = weight.sqrt();
+                row.iter_mut().for_each(|z| *z *= root);
             }
-            let z = Tiles::view(tile, t);
-            general_mat_mul(1.0, &z.t(), &z, 1.0, &mut sum);
+            gram.add(tile);
         });
-        Ok(Information(sum))
+        Ok(Information(gram.into_matrix()))
     }
 }
 

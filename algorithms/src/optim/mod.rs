@@ -12,6 +12,7 @@
 //! Hager & Zhang 2005, SIAM J. Optim. 16(1), for the approximate Wolfe condition that allows progress below the rounding error of the
 //! function value.
 
+mod metric;
 mod quasi_newton;
 mod search;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 use emberline_pipeline::{Result, StopReason};
 
+pub use metric::Metric;
 use quasi_newton::Minimizer;
 
 /// When to stop, and how much to remember.
@@ -113,13 +115,14 @@ pub fn minimize<O: Objective>(
     start: Start,
     options: &Options,
 ) -> Result<Minimum> {
-    let mut all = minimize_all(&mut Single(objective), vec![start], options)?;
+    let mut all = minimize_all(&mut Single(objective), vec![start], options, None)?;
     Ok(all.remove(0))
 }
 
 /// Minimises independent functions side by side; the results come in the order of `starts`.
 ///
-/// Each problem follows the path that it would follow alone.
+/// Each problem follows the path that it would follow alone. `metric` stands for the inverse Hessian until steps have told more;
+/// under an L1 penalty it must be a diagonal one.
 ///
 /// # Errors
 /// As [`Objectives::evaluate_all`].
@@ -127,10 +130,11 @@ pub fn minimize_all(
     objectives: &mut impl Objectives,
     starts: Vec<Start>,
     options: &Options,
+    metric: Option<&Metric>,
 ) -> Result<Vec<Minimum>> {
-    let mut searches: Vec<Minimizer> = starts
+    let mut searches: Vec<Minimizer<'_>> = starts
         .into_iter()
-        .map(|s| Minimizer::new(s, *options))
+        .map(|s| Minimizer::new(s, *options, metric))
         .collect();
     loop {
         let points: Vec<Point<'_>> = searches

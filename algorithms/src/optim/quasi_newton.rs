@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use emberline_pipeline::StopReason;
 
 use super::search::{Backtrack, NOISE, Sample, Verdict, Wolfe};
-use super::{Minimum, Options, Start};
+use super::{Metric, Minimum, Options, Start};
 
 /// Steps over which the fall of the objective is measured.
 const WINDOW: usize = 5;
@@ -18,6 +18,8 @@ struct Pair {
     step: Vec<f64>,
     change: Vec<f64>,
     inverse: f64,
+    /// The change times the metric times the change.
+    length: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -39,8 +41,9 @@ struct At {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Minimizer {
+pub(super) struct Minimizer<'a> {
     options: Options,
+    metric: Option<&'a Metric>,
     l1: Vec<f64>,
     at: At,
     /// Best point of the running line search, should it fail.
@@ -56,10 +59,11 @@ pub(super) struct Minimizer {
     stop: Option<StopReason>,
 }
 
-impl Minimizer {
-    pub fn new(start: Start, options: Options) -> Self {
+impl<'a> Minimizer<'a> {
+    pub fn new(start: Start, options: Options, metric: Option<&'a Metric>) -> Self {
         Self {
             options,
+            metric,
             l1: start.l1,
             trial: start.x,
             at: At::default(),
@@ -158,10 +162,15 @@ impl Minimizer {
             if self.pairs.len() >= self.options.memory.max(1) {
                 self.pairs.pop_front();
             }
+            let length = match self.metric {
+                Some(metric) => dot(&change, &metric.apply(&change)),
+                None => dot(&change, &change),
+            };
             self.pairs.push_back(Pair {
                 step,
                 change,
                 inverse: 1.0 / product,
+                length,
             });
         }
         self.arrive(new);
@@ -205,12 +214,14 @@ impl Minimizer {
     fn begin(&mut self) {
         self.direction = self.quasi_newton_direction();
         let mut slope = dot(&self.at.pseudo, &self.direction);
-        if !(slope < 0.0 && slope.is_finite()) {
+        let steepest = !(slope < 0.0 && slope.is_finite());
+        if steepest {
             self.pairs.clear();
             self.direction = self.at.pseudo.iter().map(|g| -g).collect();
             slope = dot(&self.at.pseudo, &self.direction);
         }
-        self.step = if self.pairs.is_empty() {
+        // The gradient says nothing of how far to go; a metric or pairs do.
+        self.step = if self.pairs.is_empty() && (self.metric.is_none() || steepest) {
             (1.0 / dot(&self.direction, &self.direction).sqrt()).min(1.0)
         } else {
             1.0
@@ -232,8 +243,11 @@ impl Minimizer {
             axpy(-share, &pair.change, &mut q);
             shares.push(share);
         }
+        if let Some(metric) = self.metric {
+            q = metric.apply(&q);
+        }
         if let Some(last) = self.pairs.back() {
-            let scale = 1.0 / (last.inverse * dot(&last.change, &last.change));
+            let scale = 1.0 / (last.inverse * last.length);
             q.iter_mut().for_each(|v| *v *= scale);
         }
         for (pair, share) in self.pairs.iter().zip(shares.into_iter().rev()) {

@@ -128,6 +128,7 @@ fn problems_side_by_side_follow_the_paths_they_follow_alone() {
         &mut both,
         vec![start(&[0.0; 5]), start(&[0.0; 5])],
         &options,
+        None,
     )
     .unwrap();
     let alone = minimize(
@@ -157,4 +158,21 @@ fn running_out_of_steps_is_told() {
     };
     let found = minimize(&mut Function(rosenbrock), start(&[-1.2, 1.0]), &options).unwrap();
     assert_eq!((found.stop, found.history.len()), (StopReason::MaxIter, 3));
+}
+
+#[test]
+fn a_metric_that_is_the_inverse_hessian_leaves_one_step() {
+    struct Counted(usize);
+    impl Objectives for Counted {
+        fn evaluate_all(&mut self, points: &[Point<'_>]) -> Result<Vec<(f64, Vec<f64>)>> {
+            self.0 += 1;
+            Ok(points.iter().map(|p| quadratic(p.x, 1e6)).collect())
+        }
+    }
+    let inverse = (0..8).map(|i| 1e6_f64.powf(-f64::from(i) / 7.0));
+    let metric = Metric::diagonal(inverse.collect());
+    let mut counted = Counted(0);
+    let starts = vec![start(&[0.0; 8])];
+    let found = minimize_all(&mut counted, starts, &Options::default(), Some(&metric)).unwrap();
+    assert_eq!((found[0].stop, counted.0), (StopReason::Converged, 2));
 }

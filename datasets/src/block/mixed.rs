@@ -161,7 +161,7 @@ impl StoredRows for Mixed {
     }
 
     /// The numbers, then the ones.
-    #[inline]
+    #[inline(always)]
     fn for_each_stored(&self, i: usize, mut f: impl FnMut(usize, f64)) {
         for (j, v) in self.slots.iter().zip(self.numbers.row(i)) {
             f(*j as usize, *v);

@@ -78,7 +78,7 @@ impl StoredRows for Csr {
         self.offsets.len().saturating_sub(1)
     }
 
-    #[inline]
+    #[inline(always)]
     fn for_each_stored(&self, i: usize, mut f: impl FnMut(usize, f64)) {
         let (indices, values) = self.row(i);
         let row = indices.iter().zip(values);

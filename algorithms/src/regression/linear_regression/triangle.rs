@@ -40,8 +40,8 @@ impl Round for TrianglePass {
         let p = first + d + 1;
         let mut whole = Mat::zeros(n, p);
         let mut tiles = Tiles::new(n, d, 0);
-        tiles.for_each(block, &self.scale, |start, tile, t| {
-            for (i, z) in Tiles::view(tile, t).outer_iter().enumerate() {
+        tiles.for_each(block, &self.scale, |start, tile| {
+            for (i, z) in tile.view().outer_iter().enumerate() {
                 let row = start + i;
                 let root = block.weight(row).sqrt();
                 if self.intercept {
