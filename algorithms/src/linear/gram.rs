@@ -92,12 +92,12 @@ impl Round for SamplePass {
 
 /// More features than this, and the inverse of their products costs more than it saves.
 const MAX_FEATURES: usize = 1_024;
-/// Rows sampled for each feature: the products are then right to `sqrt(1/16)`, which is plenty for a search direction.
+/// Rows sampled for each feature: the correlations are then right to `sqrt(1/16)`, which is plenty for a search direction.
 const ROWS_A_FEATURE: usize = 16;
 /// Rows sampled at least.
 const LEAST_ROWS: usize = 4_096;
 
-/// An inverse Hessian for the search: of `curvature` times the mean product of features, plus the L2 strengths `l2` `(d,)`.
+/// An inverse Hessian for the search: of `curvature` times the correlations of features, plus the L2 strengths `l2` `(d,)`.
 ///
 /// The loss of a linear model has this Hessian where all rows have the same curvature, as they do at the start. From it, a
 /// search of correlated features, or of features whose penalties differ by powers of ten, needs a few dozen passes
@@ -121,7 +121,7 @@ pub fn metric(
     };
     let rows = usize::try_from(data.n_rows()).unwrap_or(usize::MAX);
     let wanted = (ROWS_A_FEATURE * d).max(LEAST_ROWS);
-    if diagonal || d < 2 || d > MAX_FEATURES || rows < ROWS_A_FEATURE * d {
+    if diagonal || !(2..=MAX_FEATURES).contains(&d) || rows < ROWS_A_FEATURE * d {
         return Ok(plain());
     }
     let pass = SamplePass {
@@ -131,12 +131,49 @@ pub fn metric(
     let Some(sample) = run.round(data, &pass)? else {
         return Ok(plain());
     };
-    let mut hessian = sample.products * (curvature / sample.weight.max(f64::MIN_POSITIVE));
+    let mut hessian = correlations(&sample) * curvature;
     for (j, l2) in l2.iter().enumerate() {
-        // A trace of the diagonal keeps dependent features apart; one that is left out has none.
-        let own = hessian[(j, j)];
-        hessian[(j, j)] += l2 + if own > 0.0 { 1e-8 * own } else { curvature };
+        hessian[(j, j)] += l2;
     }
     let inverse = algebra::inverse_of_hessian(&hessian);
     Ok(inverse.map_or_else(plain, |m| Metric::dense(&m, rest.into_iter().collect())))
+}
+
+/// How features of variance 1 (as they are in units of training) go together, from a sample.
+///
+/// A feature that the sample shows with a variance off by a factor of two is too rare for it and stands alone: a step along
+/// it would come out far too long. The others are drawn together by a hundredth, so that no direction seems flat by chance.
+fn correlations(sample: &Sample) -> Array2<f64> {
+    let products = &sample.products;
+    let root: Vec<f64> = products.diag().iter().map(|p| p.sqrt()).collect();
+    let told = |j: usize| (0.5..=2.0).contains(&(products[(j, j)] / sample.weight));
+    Array2::from_shape_fn(products.dim(), |(i, j)| {
+        if i == j {
+            1.0
+        } else if told(i) && told(j) {
+            0.99 * (products[(i, j)] / root[i]) / root[j]
+        } else {
+            0.0
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_feature_too_rare_for_the_sample_stands_alone() {
+        let sample = Sample {
+            products: array![[10.0, 4.0, 0.2], [4.0, 16.0, 0.1], [0.2, 0.1, 0.01]],
+            weight: 10.0,
+        };
+        let found = correlations(&sample);
+        // 4 / sqrt(10 * 16), drawn to zero by a hundredth; the third has a variance of 0.001 in place of 1.
+        assert!((found[(0, 1)] - 0.99 * 4.0 / 160.0_f64.sqrt()).abs() < 1e-15);
+        assert_eq!(found.row(2).to_vec(), [0.0, 0.0, 1.0]);
+        assert_eq!(found[(1, 0)], found[(0, 1)]);
+    }
 }

@@ -93,6 +93,19 @@ impl Partial for Moments {
 pub struct MomentsPass {
     /// Number of classes.
     pub n_classes: usize,
+    /// Rows looked at in each block, from its first on.
+    pub rows: usize,
+}
+
+impl MomentsPass {
+    /// The moments of all rows.
+    #[must_use]
+    pub fn new(n_classes: usize) -> Self {
+        Self {
+            n_classes,
+            rows: usize::MAX,
+        }
+    }
 }
 
 impl Round for MomentsPass {
@@ -102,7 +115,7 @@ impl Round for MomentsPass {
     type Scratch = ();
 
     fn map(&self, block: &Block, (): &mut ()) -> Result<Moments, DataError> {
-        let n = block.n_rows();
+        let n = block.n_rows().min(self.rows);
         let height = match &block.features {
             Features::Csr(_) | Features::Mixed(_) => n,
             Features::F64(_) | Features::F32(_) => PIECE,

@@ -38,6 +38,12 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let nv = self.tile.stride / S::F64_LANES;
+        if nv == 0 {
+            for (out, b) in self.out.chunks_exact_mut(self.out_stride).zip(self.b) {
+                out.fill(*b);
+            }
+            return;
+        }
         let z = &S::as_simd_f64s(self.tile.z).0[..self.tile.rows * nv];
         let w = S::as_simd_f64s(self.w).0;
         for (from, size) in groups(self.b.len()) {
@@ -73,7 +79,7 @@ fn rows<S: Simd, const R: usize, const K: usize>(
     stride: usize,
 ) {
     let w: [&[S::f64s]; K] = std::array::from_fn(|k| &w[k * nv..][..nv]);
-    let n = if nv == 0 { 0 } else { z.len() / nv };
+    let n = z.len() / nv;
     let whole = n - n % R;
     for i in (0..whole).step_by(R) {
         some_rows::<S, R, K>(simd, &z[i * nv..][..R * nv], &w, b, &mut out[i..], stride);
@@ -115,7 +121,7 @@ fn some_rows<S: Simd, const R: usize, const K: usize>(
 
 /// Adds products over the rows of a tile: `sums[k] += sum_i left[k, i] z_i`, where `left[k, i]` lies at `k * steps.0 + i * steps.1`.
 ///
-/// `sums` is `(m, stride)` with the stride of the tile. From `first[k]` on features are summed for model `k`, see [`Gram`].
+/// `sums` is `(m, stride)` with the stride of the tile. Where `upper`, features before the vector of feature `k` are left out.
 struct Backward<'a> {
     tile: &'a Tile<'a>,
     left: &'a [f64],
@@ -295,6 +301,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn margins_of_no_features_are_the_intercepts() {
+        let tile = Tile {
+            z: &mut [],
+            rows: 2,
+            width: 0,
+            stride: 0,
+        };
+        let mut out = [0.0; 4];
+        margins(&tile, &[], &[1.0, 2.0], &mut out, 2);
+        assert_eq!(out, [1.0, 1.0, 2.0, 2.0]);
     }
 
     #[test]

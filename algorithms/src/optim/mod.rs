@@ -4,6 +4,8 @@
 //! searches several independent problems (the classes of one-vs-rest) side by side: in each pass every problem that has
 //! not converged gets its next point evaluated, be it a step or a trial of its line search, and converged problems drop out.
 //!
+//! What is known of the curvature beforehand comes in as a [`Metric`], which stands for the inverse Hessian in the two-loop recursion.
+//!
 //! Own, and small, because the general optimisation crates are driven from inside (they call the function, one problem
 //! at a time), so that problems searched jointly could not share a pass; their vector backends also stop at an older
 //! `ndarray` than this project's, and OWL-QN is not offered for plain vectors.

@@ -130,6 +130,9 @@ impl Classes {
     }
 }
 
+/// Distinct numbers that are counted in a list.
+const FEW: usize = 32;
+
 /// Distinct label values of some rows; merged over all rows they become [`Classes`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelValues {
@@ -166,8 +169,14 @@ impl LabelValues {
                 }
             }
             _ => {
+                // Counted in a short list first: a tree is slow to ask for each of millions of rows.
+                let mut few: Vec<(f64, u64)> = Vec::new();
                 for (i, v) in batch.numbers(column)?.iter().enumerate() {
                     let v = v.ok_or_else(|| missing(i))? + 0.0;
+                    if let Some((_, n)) = few.iter_mut().find(|(own, _)| *own == v) {
+                        *n += 1;
+                        continue;
+                    }
                     if !v.is_finite() {
                         return Err(DataError::NotFinite {
                             column: column.to_owned(),
@@ -175,11 +184,20 @@ impl LabelValues {
                             value: v,
                         });
                     }
-                    values.numbers.entry(ordered(v)).or_insert((v, 0)).1 += 1;
+                    if few.len() < FEW {
+                        few.push((v, 1));
+                    } else {
+                        values.add(v, 1);
+                    }
                 }
+                few.into_iter().for_each(|(v, n)| values.add(v, n));
             }
         }
         Ok(values)
+    }
+
+    fn add(&mut self, v: f64, n: u64) {
+        self.numbers.entry(ordered(v)).or_insert((v, 0)).1 += n;
     }
 
     /// Adds the values of other rows.

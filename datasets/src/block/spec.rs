@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Block, Classes, Csr, Features, Matrix, Mixed};
+use crate::arrow::array::Array;
 use crate::arrow::buffer::ScalarBuffer;
 use crate::batch::Batch;
 use crate::schema::{Attribute, ColumnType, Element, Layout, Schema, SchemaError, SchemaErrors};
-use crate::{DataError, Result};
+use crate::{DataError, Result, simd};
 
 /// Which columns an estimator trains on, and how they become numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,7 +187,8 @@ impl BlockSpec {
                 Some(shared) => shared,
                 None => read_rows(&vectors).into_iter().map(|v| v as f32).collect(),
             };
-            if let Some(k) = flat.iter().position(|v| bad(f64::from(*v))) {
+            let unfit = |piece: &[f32]| simd::dispatch(|| !all_finite_f32(piece));
+            if let Some(k) = first(&flat, unfit, |v| bad(f64::from(v))) {
                 return Err(refuse(k / d, k % d, f64::from(flat[k])));
             }
             return Ok(Features::F32(Matrix::new(n, d, flat)?));
@@ -195,11 +197,40 @@ impl BlockSpec {
             Some(shared) => shared,
             None => read_rows(&vectors).into(),
         };
-        if let Some(k) = flat.iter().position(|v| bad(*v)) {
+        let unfit = |piece: &[f64]| simd::dispatch(|| !all_finite_f64(piece));
+        if let Some(k) = first(&flat, unfit, bad) {
             return Err(refuse(k / d, k % d, flat[k]));
         }
         Ok(Features::F64(Matrix::new(n, d, flat)?))
     }
+}
+
+/// The first value that is `bad`. Only pieces in which some value is not finite are looked at value by value.
+fn first<T: Copy>(
+    values: &[T],
+    unfit: impl Fn(&[T]) -> bool,
+    bad: impl Fn(T) -> bool,
+) -> Option<usize> {
+    const PIECE: usize = 4_096;
+    let mut pieces = values.chunks(PIECE).enumerate();
+    pieces.find_map(|(i, piece)| {
+        let k = unfit(piece).then(|| piece.iter().position(|v| bad(*v)))??;
+        Some(i * PIECE + k)
+    })
+}
+
+// A largest bit pattern is found in vectors, where a search that may end early goes value by value.
+
+#[inline(always)]
+fn all_finite_f32(values: &[f32]) -> bool {
+    let sizes = values.iter().map(|v| v.to_bits() & (u32::MAX >> 1));
+    sizes.fold(0, |most, v| if v > most { v } else { most }) < f32::INFINITY.to_bits()
+}
+
+#[inline(always)]
+fn all_finite_f64(values: &[f64]) -> bool {
+    let sizes = values.iter().map(|v| v.to_bits() & (u64::MAX >> 1));
+    sizes.fold(0, |most, v| if v > most { v } else { most }) < f64::INFINITY.to_bits()
 }
 
 fn read_rows(vectors: &crate::batch::VectorColumn<'_>) -> Vec<f64> {
@@ -224,6 +255,9 @@ fn check_number(schema: &Schema, name: &str, errors: &mut Vec<SchemaError>) {
 
 fn finite(batch: &Batch, column: &str) -> Result<Vec<f64>> {
     let numbers = batch.numbers(column)?;
+    if numbers.null_count() == 0 && simd::dispatch(|| all_finite_f64(numbers.values())) {
+        return Ok(numbers.values().to_vec());
+    }
     let mut out = Vec::with_capacity(numbers.len());
     for (i, v) in numbers.iter().enumerate() {
         let row = batch.row_ids()[i];
@@ -268,4 +302,27 @@ fn class_indices(batch: &Batch, column: &str, classes: &Classes) -> Result<Vec<f
         out.push(index as f64);
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_that_is_refused_is_found_in_any_piece() {
+        for n in [1, 4_095, 4_096, 10_000] {
+            let mut values = vec![f32::MAX; n];
+            let find = |values: &[f32]| first(values, |p| !all_finite_f32(p), |v| !v.is_finite());
+            assert_eq!(find(&values), None);
+            for bad in [f32::NAN, f32::NEG_INFINITY] {
+                values[n - 1] = bad;
+                assert_eq!(find(&values), Some(n - 1));
+            }
+        }
+        // A missing value that is allowed does not hide an infinite one behind it.
+        let values = [1.0, f64::NAN, f64::INFINITY];
+        let found = first(&values, |p| !all_finite_f64(p), f64::is_infinite);
+        assert_eq!(found, Some(2));
+        assert!(all_finite_f64(&[-f64::MAX, -0.0]));
+    }
 }

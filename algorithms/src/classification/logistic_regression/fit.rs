@@ -254,9 +254,7 @@ impl LogisticRegression {
 /// # Errors
 /// No rows, or fewer than two classes with a positive weight.
 pub(crate) fn class_moments(run: &Run, pinned: &Pinned, classes: &Classes) -> Result<Moments> {
-    let pass = MomentsPass {
-        n_classes: classes.len(),
-    };
+    let pass = MomentsPass::new(classes.len());
     let moments = run.round(pinned, &pass)?.unwrap_or_default();
     if moments.class_weight.iter().filter(|w| **w > 0.0).count() < 2 {
         return Err(DataError::Unusable(

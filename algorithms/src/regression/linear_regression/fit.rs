@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::coordinate::ElasticNet;
 use super::least_squares::solve;
+use super::normal::{MAX_CONDITION, products};
 use super::params::{LinearRegressionParams, Solver};
 use super::triangle::{Triangle, TrianglePass};
 use crate::learner::LearnerColumns;
@@ -29,6 +30,8 @@ const MAX_QR: usize = 2_000;
 /// Standard errors are reported up to this many features.
 const MAX_ERRORS: usize = 100;
 const SWEEPS_PER_ITER: u64 = 100;
+/// Fewer rows than this go through QR without a try of the products: it costs nothing there.
+const MIN_ROWS: u64 = 2_048;
 
 /// Linear regression; see the [module](super) for objective and method.
 ///
@@ -110,31 +113,14 @@ impl Estimator for LinearRegression {
         let columns = self.columns();
         let label = LabelSpec::Number(columns.label(data.schema()));
         let pinned = run.pin(data, &columns.spec(data.schema(), label))?;
-        let moments = run
-            .round(&pinned, &MomentsPass { n_classes: 0 })?
-            .unwrap_or_default();
-        if moments.rows == 0 {
-            let message = "there are no rows with a positive weight to learn from";
-            return Err(DataError::Unusable(message.to_owned()).into());
-        }
-        let scale = Scale::new(&moments, params.fit_intercept, pinned.slots())?;
-        let task = Task {
-            params,
-            run,
-            data: &pinned,
-            label: label_units(&moments, params.fit_intercept)?,
-            moments: &moments,
-            scale: &scale,
-        };
-        let by_qr = match params.solver {
-            Solver::Auto => pinned.n_features() <= MAX_QR,
-            Solver::Qr => true,
-            Solver::Lbfgs => false,
-        };
-        let (scorer, mut report) = if by_qr {
-            task.by_qr()?
-        } else {
-            task.by_lbfgs()?
+        let Fit {
+            moments,
+            scale,
+            scorer,
+            mut report,
+        } = match self.by_products(run, &pinned)? {
+            Some(fit) => fit,
+            None => self.by_rows(run, &pinned)?,
         };
         for warning in &report.warnings {
             run.warn(warning.clone());
@@ -160,6 +146,91 @@ impl Estimator for LinearRegression {
             scorer: Arc::new(scorer),
         };
         Ok(Fitted { model, report })
+    }
+}
+
+/// A finished fit, before its report is rounded off.
+struct Fit {
+    moments: Moments,
+    scale: Scale,
+    scorer: RegressionScorer,
+    report: FitReport,
+}
+
+impl LinearRegression {
+    /// The fit from products of columns, where they are asked for and serve.
+    fn by_products(&self, run: &Run, data: &Pinned) -> Result<Option<Fit>> {
+        let params = &self.params;
+        let d = data.n_features();
+        let worth = (MIN_ROWS.max(4 * d as u64)) <= data.n_rows() && d <= MAX_QR;
+        if params.solver != Solver::Auto || !params.fit_intercept || !worth {
+            return Ok(None);
+        }
+        let mut rounds = Rounds::start(run, data.n_rows(), Some(1));
+        let Some(products) = products(run, data)? else {
+            return Ok(None);
+        };
+        rounds.finished(None, 8 * (d * d) as u64);
+        let moments = products.moments();
+        let (Ok(scale), Ok(label)) = (
+            Scale::new(&moments, true, data.slots()),
+            label_units(&moments, true),
+        ) else {
+            return Ok(None);
+        };
+        let Some(triangle) = products.triangle(&scale, label.1) else {
+            return Ok(None);
+        };
+        let task = Task {
+            params,
+            run,
+            data,
+            label,
+            moments: &moments,
+            scale: &scale,
+        };
+        let found = task.by_triangle(&triangle, MAX_CONDITION);
+        Ok(found.map(|(scorer, report)| Fit {
+            moments,
+            scale,
+            scorer,
+            report,
+        }))
+    }
+
+    /// The fit from the rows themselves, which takes any condition.
+    fn by_rows(&self, run: &Run, data: &Pinned) -> Result<Fit> {
+        let params = &self.params;
+        let moments = run.round(data, &MomentsPass::new(0))?.unwrap_or_default();
+        if moments.rows == 0 {
+            let message = "there are no rows with a positive weight to learn from";
+            return Err(DataError::Unusable(message.to_owned()).into());
+        }
+        let scale = Scale::new(&moments, params.fit_intercept, data.slots())?;
+        let task = Task {
+            params,
+            run,
+            data,
+            label: label_units(&moments, params.fit_intercept)?,
+            moments: &moments,
+            scale: &scale,
+        };
+        let by_qr = match params.solver {
+            Solver::Auto => data.n_features() <= MAX_QR,
+            Solver::Qr => true,
+            Solver::Lbfgs => false,
+        };
+        let (scorer, report) = if by_qr {
+            task.by_qr()?
+        } else {
+            task.by_lbfgs()?
+        };
+        Ok(Fit {
+            moments,
+            scale,
+            scorer,
+            report,
+        })
     }
 }
 
@@ -237,8 +308,18 @@ impl Task<'_> {
             return Err(DataError::Unusable(message.to_owned()).into());
         };
         rounds.finished(None, 8 * triangle.len() as u64);
+        let found = self.by_triangle(&triangle, f64::INFINITY);
+        Ok(found.expect("no condition number is above infinity"))
+    }
+
+    /// The solution behind a triangle; `None` where the condition number is above `most`.
+    fn by_triangle(
+        &self,
+        triangle: &Array2<f64>,
+        most: f64,
+    ) -> Option<(RegressionScorer, FitReport)> {
         let kept = self.kept();
-        let triangle = self.keep(&triangle, &kept);
+        let triangle = self.keep(triangle, &kept);
         let penalty = self.penalty();
         let of = |strengths: &[f64]| -> Vec<f64> {
             kept.iter()
@@ -248,6 +329,9 @@ impl Task<'_> {
         let (l1, l2) = (of(&penalty.l1), of(&penalty.l2));
         let ridge: Vec<f64> = l2.iter().map(|l| l * self.moments.weight).collect();
         let solved = solve(&triangle, &ridge);
+        if solved.condition > most {
+            return None;
+        }
         let mut report = FitReport {
             rounds: 1,
             ..FitReport::default()
@@ -281,7 +365,7 @@ impl Task<'_> {
         ) {
             self.add_errors(&covariance, &kept, sd, &mut report);
         }
-        Ok((scorer, report))
+        Some((scorer, report))
     }
 
     /// Columns of the triangle that take part, in order: `None` for the intercept, else the feature.

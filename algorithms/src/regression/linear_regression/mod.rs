@@ -5,7 +5,10 @@
 //! deviation of its feature. Spark divides the label by its standard deviation as well, so that its `reg_param` means
 //! `reg_param * sd(y)` here for the L1 part; the penalty of this stage never depends on the label's units.
 //!
-//! **Least squares and ridge** go by Householder QR, never by normal equations, which square the condition number: each
+//! **Least squares and ridge.** From 2,048 rows on, with an intercept and `solver = "auto"`, one pass sums the products of all
+//! columns (shifted to about their means, in `f64`); where the condition number seen there is at most 100 and the columns do not
+//! explain each other or the label but for 1e-4, the solution is taken from them: of sixteen digits four are lost at most.
+//! Otherwise Householder QR decides, which does not square the condition number: each
 //! block is reduced to a triangle, triangles merge pairwise along the engine's tree (TSQR: Demmel, Grigori, Hoemmen & Langou 2012,
 //! SIAM J. Sci. Comput. 34(1)). Features are centred and scaled first. The figure `condition` is the ratio of the extreme singular
 //! values of the scaled design. Where it says that features are linearly dependent to working precision, the solution of least
@@ -19,6 +22,7 @@
 mod coordinate;
 mod fit;
 mod least_squares;
+mod normal;
 mod params;
 #[cfg(test)]
 mod tests;

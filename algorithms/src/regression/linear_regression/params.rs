@@ -10,7 +10,8 @@ use super::LinearRegression;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Solver {
-    /// `qr` up to 2,000 features, `lbfgs` beyond.
+    /// Up to 2,000 features one pass of products where they lose no more than four digits (see the page), else `qr`; `lbfgs`
+    /// beyond.
     #[default]
     Auto,
     /// One pass to a triangle, solved exactly; coordinate descent on it with an L1 part. No standard errors with a penalty.

@@ -381,6 +381,73 @@ fn a_constant_label_is_its_own_prediction() {
     assert!(!fitted.report.figures.contains_key("r_squared"));
 }
 
+/// Many rows: products serve, and must not be told from QR.
+#[test]
+fn products_give_what_qr_gives_to_eleven_digits() {
+    let (x, y) = rows(20_000, 6);
+    let weight: Vec<Option<f64>> = (0..y.len()).map(|i| Some((i % 3) as f64 * 0.5)).collect();
+    let label: Vec<Option<f64>> = y.iter().copied().map(Some).collect();
+    let columns = vec![vectors(&x), floats("label", &label), floats("w", &weight)];
+    let data = &Dataset::from_columns(columns).unwrap();
+    for weight_col in [None, Some("w".to_owned())] {
+        for (reg, alpha) in [(0.0, 0.0), (0.3, 0.0), (0.05, 0.5)] {
+            let params = |solver| LinearRegressionParams {
+                reg_param: reg,
+                elastic_net_param: alpha,
+                solver,
+                weight_col: weight_col.clone(),
+                ..plain()
+            };
+            let short = fit_on(params(Solver::Auto), data, 1);
+            let long = fit_on(params(Solver::Qr), data, 1);
+            // Condition below 100, so that products err by at most 1e4 rounding errors: 1e-12 and a little.
+            let (a, b) = (&short.model.scorer, &long.model.scorer);
+            assert_relative("intercept", a.intercept, b.intercept, 1e-10);
+            for (a, b) in a.coefficients.iter().zip(&b.coefficients) {
+                assert!((a - b).abs() <= 1e-11, "{a} {b}");
+            }
+            for (name, want) in &long.report.figures {
+                if name != "gradient_norm" {
+                    assert_relative(name, short.report.figures[name], *want, 1e-9);
+                }
+            }
+            assert_eq!(short.report.rows, long.report.rows);
+        }
+    }
+}
+
+#[test]
+fn many_rows_of_nearly_dependent_features_still_go_by_qr() {
+    let (mut x, y) = rows(5_000, 3);
+    // The last column is the first but for 1e-7: condition 1e7, its square drowns in rounding.
+    for i in 0..5_000 {
+        x[(i, 2)] = x[(i, 0)] + 1e-7 * x[(i, 1)];
+    }
+    let fitted = fit(plain(), &x, &y);
+    let by_qr = fit(
+        LinearRegressionParams {
+            solver: Solver::Qr,
+            ..plain()
+        },
+        &x,
+        &y,
+    );
+    assert!(fitted.report.figures["condition"] > 1e6);
+    assert_eq!(
+        fitted.model.scorer.coefficients,
+        by_qr.model.scorer.coefficients
+    );
+}
+
+#[test]
+fn a_constant_feature_among_many_rows_gets_no_coefficient() {
+    let (mut x, y) = rows(5_000, 3);
+    x.column_mut(1).fill(0.1);
+    let fitted = fit(plain(), &x, &y);
+    assert_eq!(fitted.model.scorer.coefficients[1], 0.0);
+    assert!(fitted.model.scorer.coefficients[0] != 0.0);
+}
+
 #[test]
 fn a_weight_of_two_is_a_row_given_twice() {
     let (x, y) = rows(90, 4);
