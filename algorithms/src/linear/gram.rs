@@ -151,7 +151,7 @@ fn correlations(sample: &Sample) -> Array2<f64> {
         if i == j {
             1.0
         } else if told(i) && told(j) {
-            0.99 * (products[(i, j)] / root[i]) / root[j]
+            0.99 * products[(i, j)] / (root[i] * root[j])
         } else {
             0.0
         }
