@@ -78,16 +78,25 @@ fn cache_together(
         stores.push(StoreBuilder::new(schema, budget.clone()));
     }
     let chunks = first.chunks()?;
+    let length = first.source().run_length().max(1);
+    let run = |r: usize| r * length..chunks.len().min((r + 1) * length);
     map_in_order::<_, DataError>(
-        chunks.len(),
-        |i| {
-            let batches = Dataset::read_together(parts, common, i, &wanted)?;
-            let batches = batches.iter().map(Batch::with_coded_text);
-            Ok((batches.collect::<Result<Vec<_>>>()?, chunks[i].first_row))
+        chunks.len().div_ceil(length),
+        |r| {
+            let read = Dataset::read_together(parts, common, run(r), &wanted)?;
+            let coded = |batches: &Vec<Batch>| {
+                let coded = batches.iter().map(Batch::with_coded_text);
+                coded.collect::<Result<Vec<_>>>()
+            };
+            Ok((r, read.iter().map(coded).collect::<Result<Vec<_>>>()?))
         },
-        |(batches, first_row)| {
-            let mut pairs = stores.iter_mut().zip(batches);
-            pairs.try_for_each(|(store, batch)| store.push(batch, first_row))
+        |(r, read)| {
+            for (chunk, batches) in chunks[run(r)].iter().zip(read) {
+                for (store, batch) in stores.iter_mut().zip(batches) {
+                    store.push(batch, chunk.first_row)?;
+                }
+            }
+            Ok(())
         },
     )?;
     parts

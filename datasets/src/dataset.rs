@@ -221,15 +221,31 @@ impl Dataset {
                 .map(|c| c.name.clone())
                 .collect(),
         };
-        let (needed, links) = self.plan(0, &wanted);
+        let (source_columns, links) = self.source_plan(&wanted);
+        let batch = self.source.read(chunk, &source_columns)?;
+        let base = Arc::new(self.base.select(&names_at(&self.base, &source_columns))?);
+        self.finish(batch.with_schema(base)?, &links, &wanted)
+    }
+
+    /// As [`Dataset::read`], for chunks in a row.
+    fn read_run(&self, chunks: Range<usize>, wanted: &[String]) -> Result<Vec<Batch>> {
+        let (source_columns, links) = self.source_plan(wanted);
+        let base = Arc::new(self.base.select(&names_at(&self.base, &source_columns))?);
+        let batches = self.source.read_run(chunks, &source_columns)?;
+        batches
+            .into_iter()
+            .map(|batch| self.finish(batch.with_schema(base.clone())?, &links, wanted))
+            .collect()
+    }
+
+    /// The source columns and the steps that the wanted columns need.
+    fn source_plan(&self, wanted: &[String]) -> (Vec<usize>, Vec<&Link>) {
+        let (needed, links) = self.plan(0, wanted);
         let columns = self.base.columns();
-        let source_columns: Vec<usize> = (0..columns.len())
+        let source_columns = (0..columns.len())
             .filter(|&i| needed.contains(&columns[i].name))
             .collect();
-        let batch = self.source.read(chunk, &source_columns)?;
-        let base = self.base.select(&names_at(&self.base, &source_columns))?;
-        let batch = batch.with_schema(Arc::new(base))?;
-        self.finish(batch, &links, &wanted)
+        (source_columns, links)
     }
 
     /// The wanted columns after these steps.
@@ -281,14 +297,14 @@ impl Dataset {
             .then(|| others.iter().map(same).min().unwrap_or(first.chain.len()))
     }
 
-    /// Reads one chunk of several datasets that begin with `common` equal steps, which are done once: of each, those of
-    /// the wanted columns that it has.
+    /// Reads chunks in a row of several datasets that begin with `common` equal steps, which are done once: of each chunk, the
+    /// wanted columns of each dataset.
     pub(crate) fn read_together(
         parts: &[Self],
         common: usize,
-        chunk: usize,
+        chunks: Range<usize>,
         wanted: &[Vec<String>],
-    ) -> Result<Vec<Batch>> {
+    ) -> Result<Vec<Vec<Batch>>> {
         let plans: Vec<_> = parts
             .iter()
             .zip(wanted)
@@ -310,13 +326,14 @@ impl Dataset {
             .map(|c| c.name.clone())
             .collect();
         let needed: Vec<String> = names.iter().filter(needed).cloned().collect();
-        let batch = shared.read(chunk, Some(&needed))?;
-        parts
-            .iter()
-            .zip(&plans)
-            .zip(wanted)
-            .map(|((part, (_, links)), wanted)| part.finish(batch.clone(), links, wanted))
-            .collect()
+        let of_parts = |batch: Batch| -> Result<Vec<Batch>> {
+            let parts = parts.iter().zip(&plans).zip(wanted);
+            parts
+                .map(|((part, (_, links)), wanted)| part.finish(batch.clone(), links, wanted))
+                .collect()
+        };
+        let batches = shared.read_run(chunks, &needed)?;
+        batches.into_iter().map(of_parts).collect()
     }
 
     /// The ids of the rows of each chunk, where they follow from the chunk alone.

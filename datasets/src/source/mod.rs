@@ -1,6 +1,7 @@
 //! Where rows come from: a list of chunks that can be read one by one, in any order.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 mod cells;
@@ -88,6 +89,19 @@ pub trait Source: Send + Sync + Debug {
     /// # Errors
     /// A file changed, is damaged, or holds a bad row under `bad_rows = "fail"`.
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch>;
+
+    /// Chunks that are best read together by [`Source::read_run`], for who reads all of them.
+    fn run_length(&self) -> usize {
+        1
+    }
+
+    /// As [`Source::read`], for chunks in a row.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn read_run(&self, chunks: Range<usize>, columns: &[usize]) -> Result<Vec<Batch>> {
+        chunks.map(|chunk| self.read(chunk, columns)).collect()
+    }
 
     /// Records that were left out and written to the side file so far (`bad_rows = "quarantine"`). A chunk counts once,
     /// however often it is read; the count is complete when every chunk has been read.

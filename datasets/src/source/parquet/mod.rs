@@ -2,6 +2,7 @@
 
 mod prune;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -120,6 +121,18 @@ impl ParquetSource {
             }
         }
         Ok(())
+    }
+
+    fn batch(&self, piece: &Piece, columns: &[usize]) -> Result<Batch> {
+        let arrays = if columns.is_empty() {
+            Vec::new()
+        } else {
+            self.read_piece(piece, columns)?
+        };
+        let all = self.schema.columns();
+        let kept = columns.iter().map(|&i| all[i].clone()).collect();
+        let ids = (0..piece.rows as u64).map(|i| row_id(piece.file, piece.first + i));
+        Batch::new(Arc::new(Schema::new(kept)?), arrays, ids.collect())
     }
 
     fn read_piece(&self, piece: &Piece, columns: &[usize]) -> Result<Vec<ArrayRef>> {
@@ -286,6 +299,33 @@ impl Source for ParquetSource {
         Some(self.chunks.iter().map(|c| c.rows as u64).sum())
     }
 
+    /// A reader decodes a row group from its start, or at least its dictionaries: one does for several chunks.
+    fn run_length(&self) -> usize {
+        8
+    }
+
+    fn read_run(&self, chunks: Range<usize>, columns: &[usize]) -> Result<Vec<Batch>> {
+        let pieces = self.pieces.get(chunks.clone());
+        let pieces = pieces.ok_or_else(|| no_chunk(&self.origin, chunks.end))?;
+        let follows = |a: &Piece, b: &Piece| {
+            (a.file, a.group, a.offset + a.rows) == (b.file, b.group, b.offset)
+        };
+        let mut batches = Vec::with_capacity(pieces.len());
+        for run in pieces.chunk_by(follows) {
+            let whole = Piece {
+                rows: run.iter().map(|p| p.rows).sum(),
+                ..run[0]
+            };
+            let all = self.batch(&whole, columns)?;
+            let mut start = 0;
+            for piece in run {
+                batches.push(all.slice(start, piece.rows));
+                start += piece.rows;
+            }
+        }
+        Ok(batches)
+    }
+
     fn consecutive_ids(&self) -> bool {
         true
     }
@@ -295,14 +335,6 @@ impl Source for ParquetSource {
             .pieces
             .get(chunk)
             .ok_or_else(|| no_chunk(&self.origin, chunk))?;
-        let arrays = if columns.is_empty() {
-            Vec::new()
-        } else {
-            self.read_piece(piece, columns)?
-        };
-        let all = self.schema.columns();
-        let kept = columns.iter().map(|&i| all[i].clone()).collect();
-        let ids = (0..piece.rows as u64).map(|i| row_id(piece.file, piece.first + i));
-        Batch::new(Arc::new(Schema::new(kept)?), arrays, ids.collect())
+        self.batch(piece, columns)
     }
 }

@@ -347,3 +347,28 @@ fn a_field_of_lists_keeps_the_arrow_item_name_out_of_the_way() {
         Some(&[1.0, 2.0][..])
     );
 }
+
+#[test]
+fn chunks_read_in_a_run_are_those_read_one_by_one_across_row_groups() {
+    let folder = Folder::new();
+    // Groups of 30,000 rows: four chunks each, the last of them shorter.
+    write(&folder.path("a.parquet"), &numbers(100_000), 30_000);
+    let data = open(&folder.options("a.parquet")).unwrap();
+    let source = data.source();
+    let n = data.chunks().unwrap().len();
+    for columns in [vec![0, 2], vec![1], vec![]] {
+        for (start, end) in [(0, n), (3, 9), (5, 5), (n - 1, n)] {
+            let run = source.read_run(start..end, &columns).unwrap();
+            assert_eq!(run.len(), end - start);
+            for (chunk, batch) in (start..end).zip(run) {
+                let one = source.read(chunk, &columns).unwrap();
+                assert_eq!(batch.row_ids(), one.row_ids());
+                assert_eq!(batch.columns(), one.columns());
+            }
+        }
+    }
+    assert!(source.read_run(n - 1..n + 1, &[0]).is_err());
+    let cached = data.cache(None).unwrap();
+    assert_eq!(whole(&cached), whole(&data));
+    assert_eq!(ids(&cached), ids(&data));
+}
