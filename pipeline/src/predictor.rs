@@ -202,10 +202,10 @@ impl FeatureInput {
     }
 }
 
-/// Rows that a kernel is given at once: few enough to stay in the second-level cache beside a tree.
-pub const RUN_ROWS: usize = 1024;
+/// Rows that a kernel is given at once: a whole chunk, so that a tree which is fetched into the cache serves many rows.
+pub const RUN_ROWS: usize = 8192;
 /// Numbers that rows of a sparse column are written out to at once.
-const SPARSE_RUN: usize = 1 << 16;
+const SPARSE_RUN: usize = 1 << 18;
 
 fn slot_names(slots: &[Slot]) -> Vec<&str> {
     slots.iter().map(|s| s.name.as_str()).collect()
