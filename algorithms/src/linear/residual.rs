@@ -1,7 +1,7 @@
 //! From margins to losses and their derivatives, many rows at once.
 
 use emberline_pipeline::datasets::Block;
-use emberline_pipeline::datasets::simd::dispatch;
+use emberline_pipeline::datasets::simd::{Simd, WithSimd, dispatch};
 
 use super::kernel::{Link, LossSums, Side};
 
@@ -83,10 +83,14 @@ impl<'a> Residuals<'a> {
         let n = margins.len();
         let (label, weight) = (&self.label[..n], &self.weight[..n]);
         let (loss, signed) = (&mut self.loss[..n], &mut self.signed[..n]);
-        dispatch(
-            #[inline(always)]
-            || binary_rows(label, weight, side, loss, signed, margins),
-        );
+        dispatch(BinaryRows {
+            label,
+            weight,
+            side,
+            loss,
+            signed,
+            margins,
+        });
     }
 
     fn softmax(&mut self, factors: &[f64], rows: usize, margins: &mut [f64], sums: &mut LossSums) {
@@ -108,6 +112,33 @@ impl<'a> Residuals<'a> {
                 margins[k * rows + i] = *own;
             }
         }
+    }
+}
+
+/// [`binary_rows`] as a kernel. A closure would do, but for the shim through which it is called once: that one need not be
+/// inlined, and then the loop is compiled for the baseline.
+struct BinaryRows<'a> {
+    label: &'a [f64],
+    weight: &'a [f64],
+    side: &'a Side,
+    loss: &'a mut [f64],
+    signed: &'a mut [f64],
+    margins: &'a mut [f64],
+}
+
+impl WithSimd for BinaryRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        binary_rows(
+            self.label,
+            self.weight,
+            self.side,
+            self.loss,
+            self.signed,
+            self.margins,
+        );
     }
 }
 
