@@ -29,11 +29,12 @@ POLL = 0.02
 
 
 def environment(threads):
-    """The same threads for all; no wish of the shell's about what the tools' BLAS should take the processor for."""
-    env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
-    names = ("OMP", "OPENBLAS", "MKL", "RAYON")
-    return env | {f"{n}_NUM_THREADS": str(threads) for n in names} | {
-        "POLARS_MAX_THREADS": str(threads), "PEERS_THREADS": str(threads)}
+    """No wish of the shell's about threads, or about what a BLAS should take the processor for: `main` leaves every tool as
+    many cores as it may use, and each counts them for itself. Workers of joblib would heed a number of threads meant for
+    the whole, and two of them with two threads each are slower than with one."""
+    wishes = {f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL")} | {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}
+    env = {k: v for k, v in os.environ.items() if k not in wishes}
+    return env | {"RAYON_NUM_THREADS": str(threads), "POLARS_MAX_THREADS": str(threads), "PEERS_THREADS": str(threads)}
 
 
 class TooLong(Exception):
@@ -303,6 +304,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     names = [w for asked in args.workloads or WORKLOADS for w in WORKLOADS if w == asked or w.startswith(asked + ":")]
     bench, cli = built(args)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:args.threads])
     common = provenance(args)
     with open(args.out / "log.txt", "ab") as log, open(args.out / "results.jsonl", "a") as results:
         for workload in names:
