@@ -64,6 +64,19 @@ impl Error {
         }
     }
 
+    /// True where the same run may succeed later: somebody stopped it, the engine failed, or a file could not be read or written.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Interrupted | Self::Engine(_) | Self::Data(DataError::Io { .. }) => true,
+            Self::Data(DataError::InStage { source, .. }) => {
+                matches!(**source, DataError::Io { .. })
+            }
+            Self::InStage { source, .. } => source.may_pass(),
+            _ => false,
+        }
+    }
+
     /// Names the stage that failed, unless one is named already.
     #[must_use]
     pub fn in_stage(self, stage: &str) -> Self {

@@ -257,8 +257,11 @@ fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Resul
     let fitted = plan
         .pipeline
         .fit(&sides.train, &run.clone().with_engine(journal.clone()));
-    // Whatever ended the fit, what was computed so far need not be computed again.
-    journal.flush()?;
+    match &fitted {
+        // The same mistake would end the run again: there is nothing to go on to.
+        Err(error) if !error.may_pass() => journal.discard()?,
+        _ => journal.flush()?,
+    }
     fitted
 }
 

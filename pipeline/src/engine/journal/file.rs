@@ -180,6 +180,12 @@ impl Log {
         written.map_err(|e| DataError::io(&self.path, e).into())
     }
 
+    /// Removes the file.
+    pub(super) fn discard(&mut self) -> Result<()> {
+        self.pending.clear();
+        std::fs::remove_file(&self.path).map_err(|e| DataError::io(&self.path, e).into())
+    }
+
     /// Writes and syncs what is pending.
     pub(super) fn flush(&mut self) -> Result<()> {
         if !self.pending.is_empty() {

@@ -107,6 +107,14 @@ impl Journal {
         self.log().flush()
     }
 
+    /// Removes the file: the run cannot go on.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn discard(&self) -> Result<()> {
+        self.log().discard()
+    }
+
     /// Rounds and pieces of work that were taken from the file.
     #[must_use]
     pub fn n_replayed(&self) -> u64 {
