@@ -27,7 +27,7 @@ pub struct Tile<'a> {
     pub rows: usize,
     /// Columns: features, and what the caller asked for.
     pub width: usize,
-    /// Distance of rows, a multiple of [`LANES`].
+    /// Distance of rows, a multiple of the vector width.
     pub stride: usize,
 }
 
