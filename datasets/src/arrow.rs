@@ -1,8 +1,8 @@
 //! The parts of Arrow that tables are made of, in the version that goes with this crate.
 //!
 //! Everything in the workspace names Arrow through this module, and so should scripts: `emberline::arrow`. It is made of Arrow's
-//! own crates one by one, under the paths of the umbrella crate `arrow`, which would bring its arithmetic, string and
-//! sorting kernels along: half a minute of a clean build for code that nothing here calls.
+//! own crates one by one, under the paths of the umbrella crate `arrow`, which would bring its casting, arithmetic,
+//! string and sorting kernels along: a minute of a clean build for code that nothing here calls.
 
 pub use arrow_buffer::buffer;
 pub use arrow_ipc as ipc;
@@ -25,7 +25,6 @@ pub mod datatypes {
 
 /// Kernels over whole arrays.
 pub mod compute {
-    pub use arrow_cast::{CastOptions, cast, cast_with_options};
     pub use arrow_select::concat::{concat, concat_batches};
     pub use arrow_select::filter::filter;
     pub use arrow_select::take::take;
@@ -34,9 +33,4 @@ pub mod compute {
 /// Arrow's errors.
 pub mod error {
     pub use arrow_schema::ArrowError;
-}
-
-/// Values as text.
-pub mod display {
-    pub use arrow_cast::display::*;
 }

@@ -1,12 +1,13 @@
 //! Cell values as keys: hashed, compared and counted alike for every scalar type.
 
-use crate::arrow::array::{Array, AsArray};
+use crate::arrow::array::AsArray;
 use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::batch::Batch;
 use crate::random::Draw;
 use crate::schema::{ColumnType, Schema, SchemaError};
 use crate::text_column::TextColumn;
+use crate::write::{date, timestamp};
 use crate::{DataError, Result};
 
 /// A value that is not missing. Sorts as the column's values do: numbers ascending, text by code point.
@@ -65,18 +66,16 @@ pub(crate) fn display(ty: &ColumnType, key: &Key) -> String {
     match ty {
         ColumnType::Boolean => (integer != 0).to_string(),
         ColumnType::Integer => integer.to_string(),
-        ColumnType::Date => show(&crate::arrow::array::Date32Array::from(vec![
-            i32::try_from(integer).unwrap_or(i32::MAX),
-        ])),
-        ColumnType::Timestamp => show(&crate::arrow::array::TimestampMicrosecondArray::from(vec![
-            integer,
-        ])),
+        ColumnType::Date => written(|out| date(i32::try_from(integer).unwrap_or(i32::MAX), out)),
+        ColumnType::Timestamp => written(|out| timestamp(integer, out)),
         _ => float_of(*code).to_string(),
     }
 }
 
-fn show(one: &dyn Array) -> String {
-    crate::arrow::display::array_value_to_string(one, 0).unwrap_or_default()
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Whether `column` can serve as a key.

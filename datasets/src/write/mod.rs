@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 use self::csv::CsvWriter;
 use self::jsonl::JsonlWriter;
 use self::parquet::ParquetTable;
+pub(crate) use self::value::{Value, date, timestamp, value};
 use crate::batch::Batch;
 use crate::options::Format;
 use crate::schema::Schema;

@@ -10,7 +10,7 @@ use crate::text_column::TextColumn;
 
 /// One cell, typed; dates and timestamps already in text.
 #[derive(Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Boolean(bool),
     Integer(i64),
@@ -21,7 +21,7 @@ pub(super) enum Value<'a> {
 }
 
 /// The cell of row `i`; dates and timestamps are written to `buffer`.
-pub(super) fn value<'a>(array: &'a ArrayRef, i: usize, buffer: &mut Vec<u8>) -> Value<'a> {
+pub(crate) fn value<'a>(array: &'a ArrayRef, i: usize, buffer: &mut Vec<u8>) -> Value<'a> {
     if array.is_null(i) {
         return Value::Null;
     }
@@ -57,12 +57,14 @@ pub(super) fn number(v: f64, out: &mut Vec<u8>) {
     };
 }
 
-fn date(days: i32, out: &mut Vec<u8>) {
+/// Days from 1970 as `2024-12-31`.
+pub(crate) fn date(days: i32, out: &mut Vec<u8>) {
     let (year, month, day) = civil_from_days(days);
     let _ = write!(out, "{year:04}-{month:02}-{day:02}");
 }
 
-fn timestamp(micros: i64, out: &mut Vec<u8>) {
+/// Microseconds from 1970 as `2024-12-31T23:59:59.5Z`.
+pub(crate) fn timestamp(micros: i64, out: &mut Vec<u8>) {
     const DAY: i64 = 86_400_000_000;
     date(
         i32::try_from(micros.div_euclid(DAY)).unwrap_or(i32::MAX),

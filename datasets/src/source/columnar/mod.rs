@@ -1,13 +1,14 @@
 //! Columnar files (Parquet, Arrow IPC): their many types into our few, and the schema that several files share.
 
+mod convert;
 mod vectors;
 
 use std::sync::Arc;
 
 use crate::arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use crate::arrow::compute::{CastOptions, cast_with_options};
-use crate::arrow::datatypes::{DataType, Field, TimeUnit};
+use crate::arrow::datatypes::{DataType, Field};
 
+use self::convert::{Unfit, scalars};
 pub(crate) use self::vectors::list_length;
 use self::vectors::{dense_array, sparse_array, sparse_element};
 use super::csv::{check_schema_names, difference};
@@ -19,14 +20,8 @@ use crate::{DataError, Result};
 /// Key of the file metadata under which our writers keep columns with their slots and attributes, as JSON.
 pub(crate) const METADATA_KEY: &str = "emberline.schema";
 
-/// Refuses lossy casts instead of writing nulls.
-const STRICT: CastOptions<'static> = CastOptions {
-    safe: false,
-    format_options: crate::arrow::display::FormatOptions::new(),
-};
-
 /// Our type for an Arrow type. `width` tells the length of a list column's lists, which the Arrow type leaves open.
-fn column_type(ty: &DataType, width: Option<usize>) -> Option<ColumnType> {
+pub(crate) fn column_type(ty: &DataType, width: Option<usize>) -> Option<ColumnType> {
     Some(match ty {
         DataType::Boolean => ColumnType::Boolean,
         t if t.is_integer() => ColumnType::Integer,
@@ -229,30 +224,18 @@ pub(crate) fn normalise(
         } => sparse_array(array, *width, *element).map_err(|e| DataError::format(context(), e)),
         _ if *array.data_type() == wanted => Ok(array.clone()),
         _ if *array.data_type() == DataType::Null => Ok(new_null_array(&wanted, array.len())),
-        _ => {
-            let plain = without_zone(array)?;
-            cast_with_options(&plain, &wanted, &STRICT).map_err(|e| {
-                DataError::format(
-                    format!("{} (rows from {row})", context()),
-                    format!("{e}; `data.schema` can give the column another type"),
-                )
-            })
-        }
+        _ => scalars(array, &column.ty).map_err(|fault| {
+            let fault = match fault {
+                Unfit::Value { row: at, value } => format!(
+                    "row {}: {value:?} is no {}; `data.schema` can give the column another type",
+                    row + at as u64,
+                    column.ty
+                ),
+                Unfit::Kind(fault) => fault,
+            };
+            DataError::format(context(), fault)
+        }),
     }
-}
-
-/// Timestamps count from 1970 in UTC whatever zone they are shown in: the zone is dropped, not applied.
-fn without_zone(array: &ArrayRef) -> Result<ArrayRef> {
-    let DataType::Timestamp(unit, Some(_)) = array.data_type() else {
-        return Ok(array.clone());
-    };
-    let bare: TimeUnit = *unit;
-    let data = array
-        .to_data()
-        .into_builder()
-        .data_type(DataType::Timestamp(bare, None))
-        .build()?;
-    Ok(crate::arrow::array::make_array(data))
 }
 
 /// The columns at `columns` (positions in `schema`) of a record batch whose fields are those, in that order.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, ListArray, StructArray,
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float64Array, GenericListArray, OffsetSizeTrait,
+    StructArray, UInt64Array,
 };
-use crate::arrow::compute::cast_with_options;
 use crate::arrow::datatypes::{DataType, Field, Float32Type, Float64Type, UInt32Type};
 
-use super::STRICT;
-use crate::schema::{ColumnType, Element, Layout};
+use super::convert::{Unfit, scalars};
+use crate::schema::{ColumnType, Element};
 
 /// True for `Struct { indices: List<u32>, values: List<f32 or f64> }`.
 pub(super) fn sparse_element(ty: &DataType) -> Option<Element> {
@@ -37,27 +37,40 @@ pub(super) fn dense_array(
     element: Element,
     row: u64,
 ) -> std::result::Result<ArrayRef, String> {
-    let say = |e: &dyn std::fmt::Display| e.to_string();
-    let number = match element {
-        Element::F32 => DataType::Float32,
-        Element::F64 => DataType::Float64,
-    };
     let rows = array.len();
     let child = match array.data_type() {
         DataType::FixedSizeList(..) => fixed_child(array.as_fixed_size_list(), width)?,
-        DataType::List(_) | DataType::LargeList(_) => {
-            let item = Field::new("item", number.clone(), true);
-            let lists = cast_with_options(array, &DataType::List(Arc::new(item)), &STRICT);
-            list_child(lists.map_err(|e| say(&e))?.as_list::<i32>(), width, row)?
-        }
+        DataType::List(_) => list_child(array.as_list::<i32>(), width, row)?,
+        DataType::LargeList(_) => list_child(array.as_list::<i64>(), width, row)?,
         other => return Err(format!("{other} is no list of numbers")),
     };
-    let child = cast_with_options(&child, &number, &STRICT).map_err(|e| say(&e))?;
-    let field = Arc::new(Field::new("item", number, true));
-    let size = i32::try_from(width).map_err(|e| say(&e))?;
+    let child = numbers(&child, element)?;
+    let field = Arc::new(Field::new("item", child.data_type().clone(), true));
+    let size = i32::try_from(width).map_err(|e| e.to_string())?;
     FixedSizeListArray::try_new_with_length(field, size, child, None, rows)
         .map(|list| Arc::new(list) as ArrayRef)
-        .map_err(|e| say(&e))
+        .map_err(|e| e.to_string())
+}
+
+/// An array of numbers in the width wanted; narrower floats are exact in both.
+fn numbers(array: &ArrayRef, element: Element) -> std::result::Result<ArrayRef, String> {
+    match (array.data_type(), element) {
+        (DataType::Float32, Element::F32) | (DataType::Float64, Element::F64) => {
+            return Ok(array.clone());
+        }
+        _ => {}
+    }
+    let wide = scalars(array, &ColumnType::Float).map_err(|fault| match fault {
+        Unfit::Value { value, .. } => format!("{value:?} is no number"),
+        Unfit::Kind(fault) => fault,
+    })?;
+    Ok(match element {
+        Element::F64 => wide,
+        Element::F32 => {
+            let wide = wide.as_primitive::<Float64Type>();
+            Arc::new(wide.unary::<_, Float32Type>(|v| v as f32))
+        }
+    })
 }
 
 /// The numbers of fixed-size lists; a list that is null has null slots.
@@ -67,8 +80,7 @@ fn fixed_child(list: &FixedSizeListArray, width: usize) -> std::result::Result<A
     if list.null_count() == 0 {
         return Ok(child);
     }
-    let numbers =
-        cast_with_options(&child, &DataType::Float64, &STRICT).map_err(|e| e.to_string())?;
+    let numbers = numbers(&child, Element::F64)?;
     let numbers = numbers.as_primitive::<Float64Type>();
     let missing = |i: usize| list.is_null(i / width.max(1)) || numbers.is_null(i);
     Ok(Arc::new(
@@ -79,15 +91,22 @@ fn fixed_child(list: &FixedSizeListArray, width: usize) -> std::result::Result<A
 }
 
 /// The numbers of lists that must all have `width` of them; a list that is null has null slots.
-fn list_child(lists: &ListArray, width: usize, row: u64) -> std::result::Result<ArrayRef, String> {
+fn list_child<O: OffsetSizeTrait>(
+    lists: &GenericListArray<O>,
+    width: usize,
+    row: u64,
+) -> std::result::Result<ArrayRef, String> {
     let offsets = lists.value_offsets();
-    let mut at: Vec<Option<u32>> = Vec::with_capacity(lists.len() * width);
+    let mut at: Vec<Option<u64>> = Vec::with_capacity(lists.len() * width);
     for i in 0..lists.len() {
         if lists.is_null(i) {
             at.resize(at.len() + width, None);
             continue;
         }
-        let (start, end) = (offsets[i] as u32, offsets[i + 1] as u32);
+        let (start, end) = (
+            offsets[i].as_usize() as u64,
+            offsets[i + 1].as_usize() as u64,
+        );
         if (end - start) as usize != width {
             return Err(format!(
                 "row {}: a list of {} numbers among lists of {width}; only lists of one length are vectors",
@@ -97,7 +116,7 @@ fn list_child(lists: &ListArray, width: usize, row: u64) -> std::result::Result<
         }
         at.extend((start..end).map(Some));
     }
-    let at: crate::arrow::array::UInt32Array = at.into_iter().collect();
+    let at: UInt64Array = at.into_iter().collect();
     crate::arrow::compute::take(lists.values(), &at, None).map_err(|e| e.to_string())
 }
 
@@ -145,14 +164,7 @@ pub(super) fn sparse_array(
         }
         offsets.push(i32::try_from(indices.len()).map_err(|e| e.to_string())?);
     }
-    let made =
-        crate::batch::sparse_vectors(offsets, indices, numbers).map_err(|e| e.to_string())?;
-    let wanted = ColumnType::Vector {
-        width: Some(width),
-        element,
-        layout: Layout::Sparse,
-    };
-    cast_with_options(&made, &wanted.to_arrow(), &STRICT).map_err(|e| e.to_string())
+    crate::batch::sparse_vectors_of(offsets, indices, numbers, element).map_err(|e| e.to_string())
 }
 
 /// The length of the first list that is not null.

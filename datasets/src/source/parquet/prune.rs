@@ -1,13 +1,13 @@
 //! Which row groups can hold a row that matches a comparison, by their statistics.
 
 use crate::arrow::array::{Array, ArrayRef, AsArray};
-use crate::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
 use super::File;
 use crate::Result;
 use crate::schema::{Column, ColumnType, SchemaError};
-use crate::source::columnar::normalise;
+use crate::source::columnar::{column_type, normalise};
 
 /// A comparison of a column with a constant, such as `age >= 18`.
 ///
@@ -97,6 +97,9 @@ pub(super) fn bounds(file: &File, column: &Column) -> Option<(ArrayRef, ArrayRef
     }
     let plain = |array: ArrayRef| normalise(&array, column, &file.name, 0).ok();
     let least = converter.row_group_mins(metadata.row_groups()).ok()?;
+    if column_type(least.data_type(), None).as_ref() != Some(&column.ty) {
+        return None; // `data.schema` gives the column a type that sorts otherwise: as text, 9 comes after 10
+    }
     let greatest = converter.row_group_maxes(metadata.row_groups()).ok()?;
     Some((plain(least)?, plain(greatest)?))
 }
@@ -114,10 +117,7 @@ pub(super) fn may_match(
     }
     let order = |bound: &ArrayRef| -> Option<Ordering> {
         match &comparison.value {
-            Constant::Integer(v) => {
-                let wide = crate::arrow::compute::cast(bound, &DataType::Int64).ok()?;
-                Some(wide.as_primitive::<Int64Type>().value(group).cmp(v))
-            }
+            Constant::Integer(v) => Some(integer(bound, group)?.cmp(v)),
             Constant::Float(v) => bound
                 .as_primitive_opt::<Float64Type>()?
                 .value(group)
@@ -134,5 +134,17 @@ pub(super) fn may_match(
         Compare::LessOrEqual => low != Ordering::Greater,
         Compare::Greater => high == Ordering::Greater,
         Compare::GreaterOrEqual => high != Ordering::Less,
+    }
+}
+
+/// An integer, the days of a date or the microseconds of a timestamp.
+fn integer(bound: &ArrayRef, group: usize) -> Option<i64> {
+    if let Some(numbers) = bound.as_primitive_opt::<Int64Type>() {
+        Some(numbers.value(group))
+    } else if let Some(days) = bound.as_primitive_opt::<Date32Type>() {
+        Some(days.value(group).into())
+    } else {
+        let micros = bound.as_primitive_opt::<TimestampMicrosecondType>()?;
+        Some(micros.value(group))
     }
 }

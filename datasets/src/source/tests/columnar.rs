@@ -12,7 +12,7 @@ use crate::TypeName;
 use crate::source::Source;
 use crate::source::parquet::{Compare, Comparison, Constant, ParquetSource};
 
-fn write(path: &Path, batch: &RecordBatch, group: usize) {
+pub(super) fn write(path: &Path, batch: &RecordBatch, group: usize) {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group))
         .set_dictionary_enabled(false)

@@ -8,6 +8,7 @@ mod ipc;
 mod jsonl;
 mod libsvm;
 mod places;
+mod retyped;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
