@@ -131,8 +131,7 @@ fn checkpoints(model: &Path, config: &Config, args: &TrainArgs) -> Result<Checkp
 /// Saves the model, then removes the checkpoint: it has served.
 fn save(file: &ModelFile, path: &Path, checkpoints: &Checkpoints) -> Result<Saved> {
     // A run may be killed between the two: the one that goes on finds its own model there.
-    let bytes = file.to_bytes()?;
-    let own = checkpoints.resume && std::fs::read(path).is_ok_and(|found| found == bytes);
+    let own = checkpoints.resume && file.to_bytes()? == std::fs::read(path).unwrap_or_default();
     let saved = file.save(path, checkpoints.overwrite || own)?;
     std::fs::remove_file(&checkpoints.path).map_err(|e| DataError::io(&checkpoints.path, e))?;
     Ok(saved)

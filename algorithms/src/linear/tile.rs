@@ -116,26 +116,8 @@ impl Tiles {
         let tile = self.buffer.chunks_exact_mut(Tile::stride(self.width));
         let tile = tile.take(rows).map(|z| &mut z[..d]);
         match &block.features {
-            Features::F64(x) => {
-                let x = x.as_slice();
-                dispatch(
-                    #[inline(always)]
-                    || {
-                        tile.enumerate()
-                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
-                    },
-                );
-            }
-            Features::F32(x) => {
-                let x = x.as_slice();
-                dispatch(
-                    #[inline(always)]
-                    || {
-                        tile.enumerate()
-                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
-                    },
-                );
-            }
+            Features::F64(x) => scaled_rows(tile, x.as_slice(), (start, step), scale),
+            Features::F32(x) => scaled_rows(tile, x.as_slice(), (start, step), scale),
             sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
                 for (i, z) in tile.enumerate() {
                     z.copy_from_slice(zero);
@@ -146,6 +128,25 @@ impl Tiles {
             }
         }
     }
+}
+
+/// Every `step`th row of `x` from `start` on, in units of training.
+fn scaled_rows<'a, T: Copy>(
+    tile: impl Iterator<Item = &'a mut [f64]>,
+    x: &[T],
+    (start, step): (usize, usize),
+    scale: &Scale,
+) where
+    f64: From<T>,
+{
+    dispatch(
+        #[inline(always)]
+        || {
+            for (i, z) in tile.enumerate() {
+                scaled(&x[(start + i * step) * z.len()..][..z.len()], scale, z);
+            }
+        },
+    );
 }
 
 #[inline(always)]

@@ -170,14 +170,16 @@ impl Sides {
         // Several estimators read the training rows, each more than once. Held-out rows that come from elsewhere are read
         // once and need not be kept.
         let columns = data_columns(&plan.pipeline, train.schema());
+        // The other half is for blocks, which are read once a round and not once a stage.
+        let memory = run.memory.part(2);
         let (train, test) = match test {
             Some(test) if plan.test.is_none() => {
                 let mut parts =
-                    Dataset::cache_parts(&[train, test], &columns, run.memory_limit)?.into_iter();
+                    Dataset::cache_parts(&[train, test], &columns, &memory)?.into_iter();
                 (parts.next(), parts.next())
             }
             test => {
-                let parts = Dataset::cache_parts(&[train], &columns, run.memory_limit)?;
+                let parts = Dataset::cache_parts(&[train], &columns, &memory)?;
                 (parts.into_iter().next(), test)
             }
         };
@@ -266,7 +268,7 @@ fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Resul
 }
 
 /// Columns that the digest of the data covers, by name: those the stages read, the label and the weight.
-fn data_columns(pipeline: &Pipeline, schema: &Schema) -> Vec<String> {
+pub(crate) fn data_columns(pipeline: &Pipeline, schema: &Schema) -> Vec<String> {
     let mut columns = pipeline.required_columns(schema);
     let roles = schema.roles();
     for role in [&roles.label, &roles.weight].into_iter().flatten() {

@@ -39,8 +39,7 @@ impl Config {
     }
 
     fn open(&self, options: &SourceOptions, key: &str) -> Result<Dataset> {
-        let limit = self.memory_limit.map(|l| l.0);
-        source::open_within(options, limit).map_err(|e| self.placed(e, key))
+        source::open_within(options, self.partition_memory()).map_err(|e| self.placed(e, key))
     }
 
     /// Checks everything that can be told without reading rows: the source opens, every stage fits the columns it will get,
