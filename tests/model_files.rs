@@ -179,6 +179,23 @@ fn sealed(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn a_nested_model_that_calls_itself_something_else_is_refused() {
+    let bytes = model("one_vs_rest_trees").to_bytes().unwrap();
+    let mut parts = entries(&bytes);
+    let document = String::from_utf8(parts[0].1.clone()).unwrap();
+    let renamed = document.replacen(
+        "\"name\":\"decision_tree_classifier\"",
+        "\"name\":\"decision tree\"",
+        1,
+    );
+    assert_ne!(renamed, document);
+    parts[0].1 = renamed.into_bytes();
+    // Found by fuzzing: it was read, and saved as a file that could not be read again.
+    let error = load(&sealed(&parts)).err().unwrap().to_string();
+    assert!(error.contains("it calls itself `decision tree`"), "{error}");
+}
+
 /// Changes one value somewhere in a JSON document.
 fn change(value: &mut Value, dice: &mut Dice) {
     let n = match value {

@@ -306,7 +306,15 @@ impl Registry {
         arrays: &Arrays,
     ) -> Result<Arc<dyn Transformer>, ModelError> {
         match self.get(&saved.stage) {
-            Some(entry) => (entry.load)(&saved.state, arrays, self),
+            Some(entry) => {
+                let stage = (entry.load)(&saved.state, arrays, self)?;
+                // A predictor keeps its own name: under another it could be saved, but not read again.
+                if stage.name() == saved.stage {
+                    return Ok(stage);
+                }
+                let message = format!("it calls itself `{}`", stage.name());
+                Err(ModelError::stage(&saved.stage, message))
+            }
             None => Err(ModelError::stage(
                 &saved.stage,
                 "this program knows no such stage",
