@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use common::dice::{Dice, amount};
 use common::{root, train_toml};
 use emberline::prelude::*;
 use serde_json::Value;
@@ -89,14 +90,6 @@ fn load(bytes: &[u8]) -> std::result::Result<ModelFile, ModelError> {
     ModelFile::from_bytes(bytes, "m.ember", &emberline::registry())
 }
 
-/// How much a run does; the longer runs of `scripts/reliability` set the variable.
-fn amount(variable: &str, usual: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(usual)
-}
-
 #[test]
 fn every_flipped_bit_and_every_cut_of_every_kind_of_model_is_refused() {
     let (mut cases, mut refused) = (0_u64, 0_u64);
@@ -121,24 +114,6 @@ fn every_flipped_bit_and_every_cut_of_every_kind_of_model_is_refused() {
         KINDS.len()
     );
     assert_eq!(refused, cases);
-}
-
-/// A small generator of its own, so that a failing seed can be named and run again.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
 }
 
 /// The three entries of a model file.
@@ -177,6 +152,23 @@ fn sealed(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
         .collect();
     bytes[end..].copy_from_slice(digest.as_bytes());
     bytes
+}
+
+#[test]
+fn a_nested_model_that_calls_itself_something_else_is_refused() {
+    let bytes = model("one_vs_rest_trees").to_bytes().unwrap();
+    let mut parts = entries(&bytes);
+    let document = String::from_utf8(parts[0].1.clone()).unwrap();
+    let renamed = document.replacen(
+        "\"name\":\"decision_tree_classifier\"",
+        "\"name\":\"decision tree\"",
+        1,
+    );
+    assert_ne!(renamed, document);
+    parts[0].1 = renamed.into_bytes();
+    // Found by fuzzing: it was read, and saved as a file that could not be read again.
+    let error = load(&sealed(&parts)).err().unwrap().to_string();
+    assert!(error.contains("it calls itself `decision tree`"), "{error}");
 }
 
 /// Changes one value somewhere in a JSON document.

@@ -12,6 +12,7 @@ mod cache;
 mod dataset;
 mod describe;
 mod error;
+pub mod files;
 mod keys;
 mod memory;
 pub mod numeric;

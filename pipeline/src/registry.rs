@@ -207,11 +207,15 @@ fn build_all<C: Component>(table: &toml::Table, registry: &Registry) -> Result<C
         Ok(Ok(stage)) if errors.is_empty() => return Ok(stage),
         Ok(Ok(_)) => {}
         Ok(Err(more)) if errors.is_empty() => return Err(more),
-        // A parameter whose key could not be read stands at its default here: what its range check says means nothing.
-        Ok(Err(more)) => errors.extend(more.0.into_iter().filter(|e| {
-            let key = e.name.split(['.', '[']).next().unwrap_or(&e.name);
-            given.iter().any(|g| g == key)
-        })),
+        // A parameter whose key could not be read stands at its default here: what its range check says means nothing, nor does
+        // what is said of others because of it.
+        Ok(Err(more)) => {
+            let unread: Vec<String> = errors.iter().map(|e| format!("`{}`", e.name)).collect();
+            errors.extend(more.0.into_iter().filter(|e| {
+                let key = e.name.split(['.', '[']).next().unwrap_or(&e.name);
+                given.iter().any(|g| g == key) && !unread.iter().any(|u| e.message.contains(u))
+            }));
+        }
         Err(error) if errors.is_empty() => errors.push(error),
         Err(_) => {}
     }
@@ -306,7 +310,15 @@ impl Registry {
         arrays: &Arrays,
     ) -> Result<Arc<dyn Transformer>, ModelError> {
         match self.get(&saved.stage) {
-            Some(entry) => (entry.load)(&saved.state, arrays, self),
+            Some(entry) => {
+                let stage = (entry.load)(&saved.state, arrays, self)?;
+                // A predictor keeps its own name: under another it could be saved, but not read again.
+                if stage.name() == saved.stage {
+                    return Ok(stage);
+                }
+                let message = format!("it calls itself `{}`", stage.name());
+                Err(ModelError::stage(&saved.stage, message))
+            }
             None => Err(ModelError::stage(
                 &saved.stage,
                 "this program knows no such stage",

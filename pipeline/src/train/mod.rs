@@ -57,6 +57,9 @@ pub struct TrainOutcome {
     pub timings: Timings,
     /// What the user should know, of all stages and metrics.
     pub warnings: Vec<String>,
+    /// The checkpoint, where the plan wants one: held until the model is saved, so that no other process takes the run up, and
+    /// then to be discarded.
+    pub checkpoint: Option<Arc<Journal>>,
 }
 
 /// Wall times in seconds.
@@ -115,7 +118,7 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
     let sides = timed(&mut timings.load, || Sides::load(plan, run))?;
     let columns = data_columns(&plan.pipeline, sides.train.schema());
     let data = profile(&sides.train, &columns, run)?;
-    let fitted = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
+    let (fitted, checkpoint) = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
     let mut warnings = sides.warnings.clone();
     warnings.extend(fit_warnings(&fitted));
     let measured = timed(&mut timings.evaluate, || {
@@ -151,6 +154,7 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
         rows: sides.rows,
         timings,
         warnings,
+        checkpoint,
     })
 }
 
@@ -244,9 +248,14 @@ fn measure(
 }
 
 /// Fits under a journal where the plan wants checkpoints; a run that is stopped writes what it has.
-fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Result<FittedPipeline> {
+fn fit(
+    plan: &TrainPlan,
+    sides: &Sides,
+    data: &DataEvidence,
+    run: &Run,
+) -> Result<(FittedPipeline, Option<Arc<Journal>>)> {
     let Some(checkpoints) = &plan.checkpoints else {
-        return plan.pipeline.fit(&sides.train, run);
+        return Ok((plan.pipeline.fit(&sides.train, run)?, None));
     };
     let identity = Identity {
         config: plan.config_text.clone().unwrap_or_default(),
@@ -264,7 +273,7 @@ fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Resul
         Err(error) if !error.may_pass() => journal.discard()?,
         _ => journal.flush()?,
     }
-    fitted
+    Ok((fitted?, Some(journal)))
 }
 
 /// Columns that the digest of the data covers, by name: those the stages read, the label and the weight.
