@@ -17,11 +17,11 @@ use emberline_pipeline::{
 use ndarray::Array2;
 use serde_json::Value;
 
-use super::kernel::{Centres, Geometry};
+use super::kernel::{Centres, Geometry, Sums};
 use super::model::{KMeansModel, array_of, output_columns};
 use super::params::{DistanceMeasure, InitMode, KMeansParams};
 use super::recluster::mean;
-use super::rounds::{Assign, Choice, Moved, Pick, Sums};
+use super::rounds::{Assign, Choice, Moved, Pick};
 use super::seeding::Seeding;
 use crate::columns::weight_column;
 

@@ -7,7 +7,12 @@ use super::kernel::{Centres, Geometry, Panels, normalise, squared_distance};
 /// Rounds of moving the centres; candidates are few, and the rows themselves come after.
 const ROUNDS: usize = 30;
 
-/// `k` centres of the weighted candidates; the candidates themselves where they are no more than `k`.
+/// Measured distances that are spent on further attempts.
+const EFFORT: usize = 1 << 19;
+const MOST_ATTEMPTS: usize = 8;
+
+/// `k` centres of the weighted candidates; the candidates themselves where they are no more than `k`. The best of several attempts
+/// where there are few candidates, as measured on them.
 pub fn recluster(
     candidates: &Centres,
     weights: &[f64],
@@ -18,15 +23,38 @@ pub fn recluster(
     if candidates.k() <= k {
         return candidates.clone();
     }
-    let mut centres = plus_plus(candidates, weights, k, stream);
+    let attempts = EFFORT / (candidates.k() * k * ROUNDS);
+    let mut attempt = || {
+        let start = plus_plus(candidates, weights, k, stream);
+        settle(candidates, weights, start, geometry)
+    };
+    let mut best = attempt();
+    for _ in 1..attempts.min(MOST_ATTEMPTS) {
+        let next = attempt();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best.1
+}
+
+/// Moves the centres until they rest; their distortion before the last move, and where they are.
+fn settle(
+    candidates: &Centres,
+    weights: &[f64],
+    mut centres: Centres,
+    geometry: &Geometry,
+) -> (f64, Centres) {
+    let mut cost = f64::INFINITY;
     for _ in 0..ROUNDS {
-        let next = step(candidates, weights, &centres, geometry);
+        let (now, next) = step(candidates, weights, &centres, geometry);
+        cost = now;
         if next == centres {
             break;
         }
         centres = next;
     }
-    centres
+    (cost, centres)
 }
 
 /// The index at which the running sum of `mass` passes a uniform share of the whole.
@@ -77,14 +105,20 @@ fn plus_plus(candidates: &Centres, weights: &[f64], k: usize, stream: &mut Strea
     centres
 }
 
-/// One move of the centres; a centre without candidates stays where it is.
-fn step(candidates: &Centres, weights: &[f64], centres: &Centres, geometry: &Geometry) -> Centres {
+/// The distortion of the centres, and their next move; a centre without candidates stays where it is.
+fn step(
+    candidates: &Centres,
+    weights: &[f64],
+    centres: &Centres,
+    geometry: &Geometry,
+) -> (f64, Centres) {
     let panels = Panels::new(centres);
     let mut sums = vec![0.0; centres.values().len()];
     let mut totals = vec![0.0; centres.k()];
-    let d = centres.d();
+    let (d, mut cost) = (centres.d(), 0.0);
     for (i, w) in weights.iter().enumerate() {
-        let (c, _) = panels.nearest(candidates.row(i));
+        let (c, distance) = panels.nearest(candidates.row(i));
+        cost += w * distance;
         totals[c] += w;
         sums[c * d..(c + 1) * d]
             .iter_mut()
@@ -95,7 +129,7 @@ fn step(candidates: &Centres, weights: &[f64], centres: &Centres, geometry: &Geo
     for (c, total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {
         mean(&sums[c * d..(c + 1) * d], *total, geometry, next.row_mut(c));
     }
-    next
+    (cost, next)
 }
 
 /// Writes the mean of a weighted sum, scaled to length 1 under the cosine distance (where a sum of zero leaves `out` as it is).

@@ -25,15 +25,22 @@ pub trait Rows {
     /// Makes room for `slots` rows to be bounded.
     fn reserve(&mut self, slots: usize, screen: &Screen);
 
-    /// Puts row `i` in a slot and gives back its squared length as `screen` sees it.
-    fn load<S: Vectors>(&mut self, simd: S, slot: usize, i: usize, screen: &Screen) -> f32;
+    /// Puts these rows in the slots from `slot` on and gives back their squared lengths as `screen` sees them, each in parts.
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        screen: &Screen,
+    ) -> [S::F32; LANES];
 
-    /// Products of the rows in `slots` with the centres of a group.
+    /// Products of the rows in `slots` with the centres of a group, added to `start`.
     fn products<S: Vectors, const R: usize>(
         &self,
         simd: S,
         slots: [usize; R],
         group: &[f32],
+        start: S::F32,
     ) -> [S::F32; R];
 }
 
@@ -164,11 +171,21 @@ impl<T: Number> Rows for Dense<'_, T> {
     }
 
     #[inline(always)]
-    fn load<S: Vectors>(&mut self, simd: S, slot: usize, i: usize, screen: &Screen) -> f32 {
-        let start = (i - self.first) * self.d;
-        let row = &self.values[start..start + self.d];
-        let to = &mut self.packed[slot * self.padded..(slot + 1) * self.padded];
-        pack(simd, row, screen.shift(), to)
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        screen: &Screen,
+    ) -> [S::F32; LANES] {
+        let mut squares = [simd.splat(0.0); LANES];
+        let slots = self.packed[slot * self.padded..].chunks_exact_mut(self.padded);
+        for ((square, i), to) in squares.iter_mut().zip(rows).zip(slots) {
+            let start = (i - self.first) * self.d;
+            let row = &self.values[start..start + self.d];
+            *square = pack(simd, row, screen.shift(), to);
+        }
+        squares
     }
 
     #[inline(always)]
@@ -177,12 +194,13 @@ impl<T: Number> Rows for Dense<'_, T> {
         simd: S,
         slots: [usize; R],
         group: &[f32],
+        start: S::F32,
     ) -> [S::F32; R] {
         let mut rows: [&[f32]; R] = [&[]; R];
         for (row, slot) in rows.iter_mut().zip(slots) {
             *row = &self.packed[slot * self.padded..(slot + 1) * self.padded];
         }
-        products(simd, rows, group)
+        products(simd, rows, group, start)
     }
 }
 
@@ -265,9 +283,21 @@ impl Rows for Sparse<'_> {
     }
 
     #[inline(always)]
-    fn load<S: Vectors>(&mut self, _: S, slot: usize, i: usize, _: &Screen) -> f32 {
-        self.slots[slot] = i;
-        self.row(i).1.iter().map(|v| v * v).sum::<f64>() as f32
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        _: &Screen,
+    ) -> [S::F32; LANES] {
+        self.slots[slot..slot + LANES].copy_from_slice(&rows);
+        let mut squares = [simd.splat(0.0); LANES];
+        for (square, i) in squares.iter_mut().zip(rows) {
+            let mut parts = [0.0; LANES];
+            parts[0] = self.row(i).1.iter().map(|v| v * v).sum::<f64>() as f32;
+            *square = simd.load(&parts);
+        }
+        squares
     }
 
     #[inline(always)]
@@ -276,13 +306,14 @@ impl Rows for Sparse<'_> {
         simd: S,
         slots: [usize; R],
         group: &[f32],
+        start: S::F32,
     ) -> [S::F32; R] {
         let (centres, _) = group.as_chunks::<LANES>();
-        let mut out = [simd.splat(0.0); R];
+        let mut out = [start; R];
         for (out, slot) in out.iter_mut().zip(slots) {
             let (slots, values) = self.row(self.slots[slot]);
             // Two sums, so that one multiply-add need not wait for the other.
-            let mut sums = [*out; 2];
+            let mut sums = [start, simd.splat(0.0)];
             for (t, (j, v)) in slots.iter().zip(values).enumerate() {
                 let c = simd.load(&centres[*j as usize]);
                 sums[t % 2] = simd.mul_add(simd.splat(*v as f32), c, sums[t % 2]);
@@ -312,9 +343,9 @@ pub fn distance<S: Vectors, T: Number>(simd: S, row: &[T], centre: &[f64]) -> f6
     simd.sum_wide(sum)
 }
 
-/// Writes a row seen from `shift` and gives back its squared length.
+/// Writes a row seen from `shift` and gives back its squared length in sixteen parts.
 #[inline(always)]
-fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]) -> f32 {
+fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]) -> S::F32 {
     let (x, x_rest) = row.as_chunks::<LANES>();
     let (s, s_rest) = shift[..row.len()].as_chunks::<LANES>();
     let (t, t_rest) = to.as_chunks_mut::<LANES>();
@@ -340,5 +371,5 @@ fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]
             t_rest.copy_from_slice(&t[..n]);
         }
     }
-    simd.sum(square)
+    square
 }

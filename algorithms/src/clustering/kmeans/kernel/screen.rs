@@ -12,7 +12,7 @@
 //! - `2^-110`: up to `2^30` products that vanish below the range of `f32`, by `2^-149` each. The numbers that allow for it stay in
 //!   the normal range themselves: processors are slow outside.
 //!
-//! Where a number leaves the range of `f32` the bound becomes 0, and the centre is measured.
+//! Where a number comes near the end of the range of `f32` the bound becomes 0, and the centre is measured.
 
 use emberline_datasets::simd::Vectors;
 
@@ -22,69 +22,82 @@ use super::Centres;
 pub const LANES: usize = 16;
 /// Slots are padded to a multiple of this, so that inner loops have no rest.
 pub const STEP: usize = 8;
+/// Stands for a centre where there is none.
+pub const NO_CENTRE: u32 = u32::MAX;
 
 const U: f64 = 1.0 / (1_u64 << 24) as f64;
 /// `2^-110`, and the square root of as much.
 const TINY: f32 = 1.0 / (1_u128 << 110) as f32;
 const TINY_LENGTH: f32 = 1.0 / (1_u64 << 55) as f32;
-const LANE_BITS: u32 = LANES as u32 - 1;
-const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+/// Rows and centres whose squared length reaches this are not bounded.
+const LARGE: f64 = (1_u128 << 120) as f64;
 
 /// Centres laid out for products: groups of [`LANES`], slot by slot, times -2.
 #[derive(Debug, Clone)]
 pub struct Screen {
     d: usize,
+    k: usize,
     padded: usize,
     shift: Vec<f32>,
     /// `-2 (c - shift)`, `(groups, padded, LANES)`.
     centres: Vec<f32>,
-    /// `|c - shift|^2` less its share of rounding; infinite where there is no centre.
+    /// `|c - shift|^2` less its share of rounding.
     offset: Vec<[f32; LANES]>,
     /// What rounding of products takes per unit of the row's length.
     slope: Vec<[f32; LANES]>,
+    /// The largest squared length of a centre as seen from there.
+    longest: f64,
     /// Factors that round a row's squared length down and its length up.
     row: (f32, f32),
 }
 
-/// The least two lower bounds among some centres.
-#[derive(Debug, Clone, Copy)]
-pub struct Least {
+/// The least two lower bounds of sixteen rows, one a lane. A running value lacks the squared length of the row.
+#[derive(Clone, Copy)]
+pub struct Least<S: Vectors> {
     /// A lower bound of the least squared distance.
-    pub first: f32,
-    /// Whose it is; past the last centre where there is none.
-    pub centre: u32,
+    pub first: S::F32,
+    /// Whose it is; [`NO_CENTRE`] where there is none.
+    pub centre: S::U32,
     /// A lower bound for all others.
-    pub second: f32,
+    pub second: S::F32,
 }
 
-impl Least {
-    pub const NONE: Self = Self {
-        first: f32::INFINITY,
-        centre: u32::MAX,
-        second: f32::INFINITY,
-    };
+/// Sixteen rows, one a lane.
+#[derive(Clone, Copy)]
+pub struct Lengths<S: Vectors> {
+    /// Squared lengths from below.
+    pub square: S::F32,
+    /// Lengths from above.
+    pub length: S::F32,
+}
 
+impl<S: Vectors> Least<S> {
     #[inline(always)]
-    pub fn join(&mut self, other: Self) {
-        if other.first < self.first {
-            self.second = if other.second < self.first {
-                other.second
-            } else {
-                self.first
-            };
-            (self.first, self.centre) = (other.first, other.centre);
-        } else if other.first < self.second {
-            self.second = other.first;
+    pub fn none(simd: S) -> Self {
+        Self {
+            first: simd.splat(f32::INFINITY),
+            centre: simd.splat_bits(NO_CENTRE),
+            second: simd.splat(f32::INFINITY),
         }
     }
 
-    /// A lower bound for all but centre `c`.
+    /// Takes the lower bounds of one more centre in; none of them is not a number.
     #[inline(always)]
-    pub fn without(&self, c: u32) -> f32 {
-        if self.centre == c {
-            self.second
-        } else {
-            self.first
+    fn take(&mut self, simd: S, low: S::F32, centre: u32) {
+        self.centre = simd.select_less(low, self.first, simd.splat_bits(centre), self.centre);
+        self.second = simd.min(self.second, simd.max(low, self.first));
+        self.first = simd.min(self.first, low);
+    }
+
+    /// Bounds of squared distances, from the running value.
+    #[inline(always)]
+    pub fn finish(self, simd: S, square: S::F32) -> Self {
+        // What is not a number becomes 0 too.
+        let whole = |low| simd.max(simd.add(square, low), simd.splat(0.0));
+        Self {
+            first: whole(self.first),
+            second: whole(self.second),
+            ..self
         }
     }
 }
@@ -104,11 +117,13 @@ impl Screen {
         let groups = k.div_ceil(LANES);
         let mut screen = Self {
             d,
+            k,
             padded,
             shift,
             centres: vec![0.0; groups * padded * LANES],
-            offset: vec![[f32::INFINITY; LANES]; groups],
+            offset: vec![[0.0; LANES]; groups],
             slope: vec![[0.0; LANES]; groups],
+            longest: 0.0,
             row: (
                 (1.0 - (d as f64 / 16.0 + 20.0) * U) as f32,
                 (1.0 + (d as f64 / 16.0 + 20.0) * U) as f32,
@@ -134,7 +149,13 @@ impl Screen {
         } else {
             f64::INFINITY
         };
-        self.offset[group][lane] = (square * (1.0 - 8.0 * U)) as f32;
+        self.longest = self.longest.max(square);
+        // Within these lengths no product and no sum overflows; nothing is known of other centres.
+        self.offset[group][lane] = if square < LARGE {
+            (square * (1.0 - 8.0 * U)) as f32
+        } else {
+            f32::NEG_INFINITY
+        };
         self.slope[group][lane] = (square.sqrt() * per_length) as f32;
     }
 
@@ -157,69 +178,99 @@ impl Screen {
         &self.centres[g * size..(g + 1) * size]
     }
 
-    /// From products to the least bounds; centre `skip` is passed over.
+    /// `|c - shift|^2`, nearly, of the centres of group `g`.
+    pub fn offset(&self, g: usize) -> &[f32; LANES] {
+        &self.offset[g]
+    }
+
+    /// Takes in the values `offset - 2 x.c` of sixteen rows and group `g`.
     #[inline(always)]
-    pub fn least<S: Vectors>(
+    pub fn rank<S: Vectors>(
         &self,
         simd: S,
         g: usize,
-        products: S::F32,
-        length: RowLength,
-        skip: u32,
-    ) -> Least {
-        let (offset, slope) = (simd.load(&self.offset[g]), simd.load(&self.slope[g]));
-        let joined = simd.add(simd.splat(length.square), simd.add(offset, products));
-        let low = simd.sub(joined, simd.mul(simd.splat(length.length), slope));
-        // What is not a number becomes 0 too. Of numbers that are not negative, the bits sort as the numbers do, and leaving out
-        // the last four only lowers the bound: they tell the lane.
-        let low = simd.bits(simd.max(low, simd.splat(0.0)));
-        let lane = simd.load_bits(&LANE);
-        let key = simd.or(simd.and(low, simd.splat_bits(!LANE_BITS)), lane);
-        let none = simd.splat_bits(u32::MAX);
-        let skip = simd.splat_bits(skip.wrapping_sub((g * LANES) as u32));
-        let key = simd.select_equal(lane, skip, none, key);
-        let first = simd.least(key);
-        let second = simd.least(simd.select_equal(key, simd.splat_bits(first), none, key));
-        Least {
-            first: unkey(first),
-            centre: (g * LANES) as u32 + (first & LANE_BITS),
-            second: unkey(second),
+        values: [S::F32; LANES],
+        least: &mut Least<S>,
+    ) {
+        let count = self.k - g * LANES;
+        let values = simd.transpose(values);
+        for c in 0..LANES {
+            if c < count {
+                least.take(simd, values[c], (g * LANES + c) as u32);
+            }
         }
     }
 
-    /// What [`Screen::least`] needs to know of a row, from its squared length in `f32`, summed in at least 16 parts.
+    /// Takes in the bounds that follow from the products of sixteen rows with group `g`.
     #[inline(always)]
-    pub fn length(&self, square: f32) -> RowLength {
-        RowLength {
-            square: square * self.row.0 - TINY,
-            length: square.sqrt() * self.row.1 + TINY_LENGTH,
+    pub fn track<S: Vectors>(
+        &self,
+        simd: S,
+        g: usize,
+        products: [S::F32; LANES],
+        length: S::F32,
+        least: &mut Least<S>,
+    ) {
+        let (offset, slope) = (&self.offset[g], &self.slope[g]);
+        let count = self.k - g * LANES;
+        let shorter = simd.sub(simd.splat(0.0), length);
+        let products = simd.transpose(products);
+        for c in 0..LANES {
+            if c < count {
+                let joined = simd.add(simd.splat(offset[c]), products[c]);
+                let low = simd.mul_add(shorter, simd.splat(slope[c]), joined);
+                // What is not a number bounds nothing.
+                let low = simd.max(low, simd.splat(f32::NEG_INFINITY));
+                least.take(simd, low, (g * LANES + c) as u32);
+            }
+        }
+    }
+
+    /// By how much the value of the nearest centre has to lie below that of another to be nearest without doubt, where values are
+    /// `offset - 2 x.c` of a row whose squared length in `f32` is `square` at most. Infinite where nothing can be said.
+    ///
+    /// A value is wrong by `u ((d + 10) C^2 + 2 (d + 5) X C)` at most: products, sums, and the rounding of what goes in. A measured
+    /// distance is rounded too, in `f64`.
+    #[inline(always)]
+    pub fn doubt(&self, square: f32) -> f32 {
+        let (d, u) = (
+            self.d as f64,
+            U / (1.0 - ((self.d as f64 + 16.0) * U).min(0.5)),
+        );
+        let (x, c) = (f64::from(square) * 1.01, self.longest);
+        let value = u * ((d + 10.0) * c + 2.0 * (d + 5.0) * (x * c).sqrt());
+        let measured = (d + 128.0) * f64::EPSILON * (x + c);
+        let known = x < LARGE && c < LARGE && d * U < 0.25;
+        if known {
+            (2.1 * value + measured) as f32 + TINY
+        } else {
+            f32::INFINITY
+        }
+    }
+
+    /// What the bounds need to know of rows, from sixteen parts of the squared length of each.
+    #[inline(always)]
+    pub fn lengths<S: Vectors>(&self, simd: S, parts: [S::F32; LANES]) -> Lengths<S> {
+        let square = joined(simd, simd.transpose(parts));
+        let scaled = |v, factor, plus| simd.mul_add(v, simd.splat(factor), simd.splat(plus));
+        // Nothing, or not a number where the row is too long for bounds.
+        let spare = scaled(square, (f64::from(f32::MAX) / LARGE) as f32, 0.0);
+        let nothing = simd.sub(spare, spare);
+        let length = scaled(simd.sqrt(square), self.row.1, TINY_LENGTH);
+        Lengths {
+            square: scaled(square, self.row.0, -TINY),
+            length: simd.add(length, nothing),
         }
     }
 }
 
-/// A row's squared length from below and its length from above.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RowLength {
-    square: f32,
-    length: f32,
-}
-
-#[inline(always)]
-fn unkey(key: u32) -> f32 {
-    let bits = key & !LANE_BITS;
-    if bits >= f32::INFINITY.to_bits() {
-        f32::INFINITY
-    } else {
-        f32::from_bits(bits)
-    }
-}
-
-/// Products of rows, each `padded` long, with a group of centres.
+/// Products of rows, each `padded` long, with a group of centres, added to `start`.
 #[inline(always)]
 pub fn products<S: Vectors, const R: usize>(
     simd: S,
     rows: [&[f32]; R],
     group: &[f32],
+    start: S::F32,
 ) -> [S::F32; R] {
     let (centres, _) = group.as_chunks::<LANES>();
     let (centres, _) = centres.as_chunks::<STEP>();
@@ -227,7 +278,7 @@ pub fn products<S: Vectors, const R: usize>(
     for (steps, row) in steps.iter_mut().zip(rows) {
         *steps = &row.as_chunks::<STEP>().0[..centres.len()];
     }
-    let mut sums = [simd.splat(0.0); R];
+    let mut sums = [start; R];
     for (t, centres) in centres.iter().enumerate() {
         for (j, c) in centres.iter().enumerate() {
             let c = simd.load(c);
@@ -237,4 +288,16 @@ pub fn products<S: Vectors, const R: usize>(
         }
     }
     sums
+}
+
+/// All vectors added up, two by two.
+#[inline(always)]
+pub fn joined<S: Vectors>(simd: S, parts: [S::F32; LANES]) -> S::F32 {
+    let mut sums = parts;
+    for half in [8, 4, 2, 1] {
+        for l in 0..half {
+            sums[l] = simd.add(sums[l], sums[l + half]);
+        }
+    }
+    sums[0]
 }
