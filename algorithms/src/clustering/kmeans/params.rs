@@ -9,7 +9,8 @@ use super::KMeans;
 /// How the first centres are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum InitMode {
-    /// A few passes that each draw `2 k` rows (at least 100) by their squared distance, then a weighted k-means over the drawn rows.
+    /// A few passes that each draw `2 k` rows by their squared distance, then a weighted k-means over the drawn rows: the best of several
+    /// where centres are few, as a sample of rows tells.
     #[default]
     #[serde(rename = "k-means||")]
     Parallel,

@@ -5,15 +5,13 @@ use emberline_pipeline::{Pinned, Run};
 
 use super::kernel::{Centres, Geometry};
 use super::params::{InitMode, KMeansParams};
-use super::recluster::recluster;
+use super::recluster::Candidates;
 use super::rounds::{Assign, Choice, Each, Pick, Picks, Sample, Step};
 
 /// Rows of k-means++ where the user names none: at least so many, and so many a centre. Distortions are means over rows, so these
 /// tell candidates apart that differ by a percent.
 const SAMPLE: usize = 16_384;
 const SAMPLE_PER_CENTRE: usize = 128;
-/// Rows that a pass of k-means|| draws at least. Where centres are few, more candidates cost little and cover the rows better.
-const FEWEST_DRAWN: usize = 100;
 
 /// Finds first centres; all starts share the passes.
 pub struct Seeding<'a> {
@@ -135,13 +133,30 @@ impl Seeding<'_> {
                 }
             }
         }
+        self.complete(&mut sets, k)?;
         Ok(sets)
     }
 
-    /// k-means|| (Bahmani et al. 2012, PVLDB 5(7)) with a fixed number of rows drawn a pass.
+    /// Draws further rows, out of all, for starts that have fewer than `k`: a sample may hold fewer distinct ones.
+    fn complete(&self, sets: &mut [Centres], k: usize) -> Result<()> {
+        let mut step = k as u64;
+        loop {
+            step += 1;
+            let open: Vec<usize> = (0..sets.len()).filter(|&s| sets[s].k() < k).collect();
+            let picks = if open.is_empty() {
+                Vec::new()
+            } else {
+                self.pick(sets, &open, 1, step)?
+            };
+            if Self::extend(sets, &open, &picks).is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// k-means|| (Bahmani et al. 2012, PVLDB 5(7)) with exactly `2 k` rows drawn a pass.
     fn parallel(&self) -> Result<Vec<Centres>> {
         let (k, mut sets) = (self.params.k, self.empty());
-        let drawn = FEWEST_DRAWN.max(2 * k);
         let mut open: Vec<usize> = (0..sets.len()).collect();
         let first = self.pick(&sets, &open, 1, 0)?;
         Self::extend(&mut sets, &open, &first);
@@ -150,7 +165,7 @@ impl Seeding<'_> {
         while !open.is_empty()
             && (step <= self.params.init_steps as u64 || open.iter().any(|&s| sets[s].k() < k))
         {
-            let picks = self.pick(&sets, &open, drawn, step)?;
+            let picks = self.pick(&sets, &open, 2 * k, step)?;
             open = Self::extend(&mut sets, &open, &picks);
             if step >= self.params.init_steps as u64 {
                 open.retain(|&s| sets[s].k() < k);
@@ -164,18 +179,11 @@ impl Seeding<'_> {
         let Some(weights) = self.run.round(self.data, &round)? else {
             return Ok(sets);
         };
-        let few = |start: usize, set: &Centres, weights: &[f64]| {
-            let draw = self
-                .run
-                .draw(Some(self.seed), "kmeans recluster")
-                .at(start as u64);
-            recluster(set, weights, k, self.geometry, &mut draw.stream())
-        };
-        Ok(sets
-            .iter()
-            .zip(weights.0)
-            .enumerate()
-            .map(|(s, (set, sums))| few(s, set, &sums.weights))
-            .collect())
+        let candidates = sets.iter().zip(&weights.0).map(|(rows, sums)| Candidates {
+            rows,
+            weights: &sums.weights,
+            geometry: self.geometry,
+        });
+        self.best_of(&candidates.collect::<Vec<_>>())
     }
 }

@@ -221,7 +221,7 @@ impl Assignment<'_, '_> {
         let (square, length) = (simd.load(&squares), simd.load(&lengths));
         let mut least = Least::none(simd);
         for g in self.bounds.groups(self.targets, b) {
-            let products = all_products(simd, rows, slots, screen.group(g), simd.splat(0.0));
+            let products = all_products(simd, rows, slots, screen.group(g));
             screen.track(simd, g, products, length, &mut least);
         }
         let least = least.finish(simd, square);
@@ -311,23 +311,22 @@ fn nearer(a: (u32, f64), b: (u32, f64)) -> (u32, f64) {
     }
 }
 
-/// Products of the rows in these slots with a group of centres, added to `start`.
+/// Products of the rows in these slots with a group of centres.
 #[inline(always)]
 pub fn all_products<S: Vectors>(
     simd: S,
     rows: &impl Rows,
     slots: [usize; LANES],
     group: &[f32],
-    start: S::F32,
 ) -> [S::F32; LANES] {
     if S::F32_LANES == LANES {
-        return rows.products(simd, slots, group, start);
+        return rows.products(simd, slots, group);
     }
     let mut products = [simd.splat(0.0); LANES];
     let (slots, _) = slots.as_chunks::<SMALL_TILE>();
     let (few, _) = products.as_chunks_mut::<SMALL_TILE>();
     for (few, slots) in few.iter_mut().zip(slots) {
-        *few = rows.products(simd, *slots, group, start);
+        *few = rows.products(simd, *slots, group);
     }
     products
 }

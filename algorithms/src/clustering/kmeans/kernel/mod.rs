@@ -6,6 +6,7 @@
 
 mod assignment;
 mod bounds;
+mod columns;
 mod distances;
 mod geometry;
 mod panels;

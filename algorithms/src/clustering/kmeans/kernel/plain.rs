@@ -2,10 +2,9 @@
 
 use emberline_datasets::simd::Vectors;
 
-use super::assignment::all_products;
 use super::bounds::Targets;
 use super::rows::Rows;
-use super::screen::{LANES, Least, joined};
+use super::screen::{LANES, Least};
 use super::{OnRows, Sink};
 
 /// Assigns all rows of a block, sixteen at a time from their products to their sums.
@@ -15,49 +14,33 @@ pub struct Plain<'a, 's> {
     pub sink: Sink<'s>,
 }
 
-/// Which centre is nearest to each of sixteen rows, were values exact.
-struct Ranked {
-    centre: [u32; LANES],
-    /// How far the value of the centre next to it lies above.
-    gap: [f32; LANES],
-    /// Smaller gaps decide nothing.
-    doubt: f32,
-}
-
 impl OnRows for Plain<'_, '_> {
     #[inline(always)]
     fn run<S: Vectors>(mut self, simd: S, mut rows: impl Rows) {
         let centres = &self.targets.centres;
         rows.reserve(LANES, &self.targets.screen);
-        let mut ranked = Ranked {
-            centre: [0; LANES],
-            gap: [f32::INFINITY; LANES],
-            doubt: 0.0,
-        };
-        let mut distances = [0.0; LANES];
+        let (mut own, mut surplus) = ([0; LANES], [1.0; LANES]);
         for start in (0..self.n).step_by(LANES) {
             let end = self.n.min(start + LANES);
             rows.enter(start..end);
             if centres.k() > 1 {
-                self.rank(simd, &mut rows, start, end, &mut ranked);
+                self.rank(simd, &mut rows, start, end, &mut own, &mut surplus);
             }
             for (l, i) in (start..end).enumerate() {
                 // Written so that what is not a number is measured.
-                let settled = ranked.gap[l] > ranked.doubt;
+                let settled = surplus[l] > 0.0;
                 if !settled {
-                    ranked.centre[l] = measured(simd, &mut rows, i, self.targets);
+                    own[l] = measured(simd, &mut rows, i, self.targets);
                 }
-                let c = ranked.centre[l] as usize;
-                distances[l] = rows.distance(simd, i, centres.row(c));
             }
-            let n = end - start;
-            let (own, distances) = (&ranked.centre[..n], &distances[..n]);
-            self.sink.take(simd, &rows, start, own, distances);
+            self.sink
+                .measure(simd, &mut rows, start, &own[..end - start], centres);
         }
     }
 }
 
 impl Plain<'_, '_> {
+    /// Which centre is nearest to each row, and by how much more than it takes to be sure.
     #[inline(always)]
     fn rank<S: Vectors>(
         &self,
@@ -65,27 +48,20 @@ impl Plain<'_, '_> {
         rows: &mut impl Rows,
         start: usize,
         end: usize,
-        ranked: &mut Ranked,
+        own: &mut [u32; LANES],
+        surplus: &mut [f32; LANES],
     ) {
         let screen = &self.targets.screen;
         // What lies past the end is the last row again.
-        let (mut tile, mut slots) = ([end - 1; LANES], [0; LANES]);
-        for l in 0..LANES {
-            tile[l] = tile[l].min(start + l);
-            slots[l] = l;
+        let mut tile = [end - 1; LANES];
+        for (l, i) in tile.iter_mut().enumerate() {
+            *i = (*i).min(start + l);
         }
-        let mut squares = [0.0; LANES];
-        let parts = rows.load(simd, 0, tile, screen);
-        simd.store(joined(simd, parts), &mut squares);
-        ranked.doubt = screen.doubt(squares.iter().sum());
         let mut least = Least::none(simd);
-        for g in 0..screen.groups() {
-            let offset = simd.load(screen.offset(g));
-            let values = all_products(simd, rows, slots, screen.group(g), offset);
-            screen.rank(simd, g, values, &mut least);
-        }
-        simd.store_bits(least.centre, &mut ranked.centre);
-        simd.store(simd.sub(least.second, least.first), &mut ranked.gap);
+        let square = rows.rank(simd, tile, screen, &mut least);
+        let gap = simd.sub(least.second, least.first);
+        simd.store_bits(least.centre, own);
+        simd.store(simd.sub(gap, screen.doubt(simd, square)), surplus);
     }
 }
 

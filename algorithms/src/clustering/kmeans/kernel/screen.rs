@@ -17,6 +17,7 @@
 use emberline_datasets::simd::Vectors;
 
 use super::Centres;
+use super::columns::Columns;
 
 /// Centres bounded together: one vector of AVX-512, two of AVX2.
 pub const LANES: usize = 16;
@@ -45,13 +46,15 @@ pub struct Screen {
     offset: Vec<[f32; LANES]>,
     /// What rounding of products takes per unit of the row's length.
     slope: Vec<[f32; LANES]>,
-    /// The largest squared length of a centre as seen from there.
-    longest: f64,
+    /// The same centres for rows side by side.
+    pub columns: Columns,
+    /// What [`Screen::doubt`] is made of: times nothing, a row's length, and its square.
+    doubt: [f32; 3],
     /// Factors that round a row's squared length down and its length up.
     row: (f32, f32),
 }
 
-/// The least two lower bounds of sixteen rows, one a lane. A running value lacks the squared length of the row.
+/// The least two values (or lower bounds) of sixteen rows, one a lane. Running values lack the squared length of the row.
 #[derive(Clone, Copy)]
 pub struct Least<S: Vectors> {
     /// A lower bound of the least squared distance.
@@ -81,9 +84,9 @@ impl<S: Vectors> Least<S> {
         }
     }
 
-    /// Takes the lower bounds of one more centre in; none of them is not a number.
+    /// Takes the values of one more centre in. Where one is not a number, the two least come out equal.
     #[inline(always)]
-    fn take(&mut self, simd: S, low: S::F32, centre: u32) {
+    pub fn take(&mut self, simd: S, low: S::F32, centre: u32) {
         self.centre = simd.select_less(low, self.first, simd.splat_bits(centre), self.centre);
         self.second = simd.min(self.second, simd.max(low, self.first));
         self.first = simd.min(self.first, low);
@@ -107,7 +110,7 @@ impl Screen {
     pub fn new(centres: &Centres, sparse: bool) -> Self {
         let (d, k) = (centres.d(), centres.k());
         let padded = d.next_multiple_of(STEP);
-        let mut shift = vec![0.0; padded];
+        let mut shift = vec![0.0; d.next_multiple_of(LANES)];
         if !sparse && k > 0 {
             for (j, s) in shift.iter_mut().enumerate().take(d) {
                 let mean = (0..k).map(|c| centres.row(c)[j]).sum::<f64>() / k as f64;
@@ -123,17 +126,38 @@ impl Screen {
             centres: vec![0.0; groups * padded * LANES],
             offset: vec![[0.0; LANES]; groups],
             slope: vec![[0.0; LANES]; groups],
-            longest: 0.0,
+            columns: Columns::new(centres),
+            doubt: [0.0; 3],
             row: (
                 (1.0 - (d as f64 / 16.0 + 20.0) * U) as f32,
                 (1.0 + (d as f64 / 16.0 + 20.0) * U) as f32,
             ),
         };
-        (0..k).for_each(|c| screen.put(c, centres.row(c)));
+        let squares = (0..k).map(|c| screen.put(c, centres.row(c)));
+        let longest = squares.fold(0.0, f64::max);
+        screen.set_doubt(longest);
         screen
     }
 
-    fn put(&mut self, c: usize, centre: &[f64]) {
+    /// Given the largest squared length of a centre.
+    fn set_doubt(&mut self, longest: f64) {
+        let (d, measured) = (self.d as f64, f64::EPSILON * (self.d as f64 + 128.0));
+        // Twice, for two values, and a little for the products of small factors.
+        let u = if longest < LARGE && d * U < 0.01 {
+            2.1 * U
+        } else {
+            f64::INFINITY
+        };
+        let parts = [
+            u * (d + 10.0) * longest + measured * longest + f64::from(TINY),
+            u * 2.0 * (d + 5.0) * longest.sqrt(),
+            measured,
+        ];
+        self.doubt = parts.map(|v| (v * 1.01) as f32);
+    }
+
+    /// Lays a centre out; gives back its squared length.
+    fn put(&mut self, c: usize, centre: &[f64]) -> f64 {
         let (group, lane) = (c / LANES, c % LANES);
         let start = group * self.padded * LANES + lane;
         let mut square = 0.0;
@@ -141,6 +165,7 @@ impl Screen {
             let t = v - f64::from(self.shift[j]);
             square += t * t;
             self.centres[start + j * LANES] = -2.0 * t as f32;
+            self.columns.centre(c).0[j] = -2.0 * t as f32;
         }
         let terms = (self.d as f64 + 16.0) * U;
         // The usual bound of `n` roundings, n u / (1 - n u); nothing is known where that makes no sense.
@@ -149,7 +174,6 @@ impl Screen {
         } else {
             f64::INFINITY
         };
-        self.longest = self.longest.max(square);
         // Within these lengths no product and no sum overflows; nothing is known of other centres.
         self.offset[group][lane] = if square < LARGE {
             (square * (1.0 - 8.0 * U)) as f32
@@ -157,6 +181,8 @@ impl Screen {
             f32::NEG_INFINITY
         };
         self.slope[group][lane] = (square.sqrt() * per_length) as f32;
+        *self.columns.centre(c).1 = self.offset[group][lane];
+        square
     }
 
     pub fn groups(&self) -> usize {
@@ -178,25 +204,21 @@ impl Screen {
         &self.centres[g * size..(g + 1) * size]
     }
 
-    /// `|c - shift|^2`, nearly, of the centres of group `g`.
-    pub fn offset(&self, g: usize) -> &[f32; LANES] {
-        &self.offset[g]
-    }
-
-    /// Takes in the values `offset - 2 x.c` of sixteen rows and group `g`.
+    /// Takes in the values `offset - 2 x.c` that follow from the products of sixteen rows with group `g`.
     #[inline(always)]
     pub fn rank<S: Vectors>(
         &self,
         simd: S,
         g: usize,
-        values: [S::F32; LANES],
+        products: [S::F32; LANES],
         least: &mut Least<S>,
     ) {
         let count = self.k - g * LANES;
-        let values = simd.transpose(values);
+        let products = simd.transpose(products);
         for c in 0..LANES {
             if c < count {
-                least.take(simd, values[c], (g * LANES + c) as u32);
+                let value = simd.add(simd.splat(self.offset[g][c]), products[c]);
+                least.take(simd, value, (g * LANES + c) as u32);
             }
         }
     }
@@ -226,26 +248,26 @@ impl Screen {
         }
     }
 
-    /// By how much the value of the nearest centre has to lie below that of another to be nearest without doubt, where values are
-    /// `offset - 2 x.c` of a row whose squared length in `f32` is `square` at most. Infinite where nothing can be said.
+    /// By how much the value of the nearest centre has to lie below that of another to be nearest without doubt. Values are
+    /// `offset - 2 x.c`, of rows with these squared lengths in `f32`; not a number where nothing can be said.
     ///
     /// A value is wrong by `u ((d + 10) C^2 + 2 (d + 5) X C)` at most: products, sums, and the rounding of what goes in. A measured
     /// distance is rounded too, in `f64`.
     #[inline(always)]
-    pub fn doubt(&self, square: f32) -> f32 {
-        let (d, u) = (
-            self.d as f64,
-            U / (1.0 - ((self.d as f64 + 16.0) * U).min(0.5)),
-        );
-        let (x, c) = (f64::from(square) * 1.01, self.longest);
-        let value = u * ((d + 10.0) * c + 2.0 * (d + 5.0) * (x * c).sqrt());
-        let measured = (d + 128.0) * f64::EPSILON * (x + c);
-        let known = x < LARGE && c < LARGE && d * U < 0.25;
-        if known {
-            (2.1 * value + measured) as f32 + TINY
-        } else {
-            f32::INFINITY
-        }
+    pub fn doubt<S: Vectors>(&self, simd: S, square: S::F32) -> S::F32 {
+        let [none, one, two] = self.doubt;
+        let length = simd.sqrt(square);
+        let doubt = simd.mul_add(length, simd.splat(one), simd.splat(none));
+        let doubt = simd.mul_add(square, simd.splat(two), doubt);
+        simd.add(doubt, self.unknown(simd, square))
+    }
+
+    /// Nothing, or not a number where rows are too long.
+    #[inline(always)]
+    fn unknown<S: Vectors>(&self, simd: S, square: S::F32) -> S::F32 {
+        let spare = (f64::from(f32::MAX) / LARGE) as f32;
+        let spare = simd.mul_add(square, simd.splat(spare), simd.splat(0.0));
+        simd.sub(spare, spare)
     }
 
     /// What the bounds need to know of rows, from sixteen parts of the squared length of each.
@@ -253,13 +275,10 @@ impl Screen {
     pub fn lengths<S: Vectors>(&self, simd: S, parts: [S::F32; LANES]) -> Lengths<S> {
         let square = joined(simd, simd.transpose(parts));
         let scaled = |v, factor, plus| simd.mul_add(v, simd.splat(factor), simd.splat(plus));
-        // Nothing, or not a number where the row is too long for bounds.
-        let spare = scaled(square, (f64::from(f32::MAX) / LARGE) as f32, 0.0);
-        let nothing = simd.sub(spare, spare);
         let length = scaled(simd.sqrt(square), self.row.1, TINY_LENGTH);
         Lengths {
             square: scaled(square, self.row.0, -TINY),
-            length: simd.add(length, nothing),
+            length: simd.add(length, self.unknown(simd, square)),
         }
     }
 }
@@ -270,7 +289,6 @@ pub fn products<S: Vectors, const R: usize>(
     simd: S,
     rows: [&[f32]; R],
     group: &[f32],
-    start: S::F32,
 ) -> [S::F32; R] {
     let (centres, _) = group.as_chunks::<LANES>();
     let (centres, _) = centres.as_chunks::<STEP>();
@@ -278,7 +296,7 @@ pub fn products<S: Vectors, const R: usize>(
     for (steps, row) in steps.iter_mut().zip(rows) {
         *steps = &row.as_chunks::<STEP>().0[..centres.len()];
     }
-    let mut sums = [start; R];
+    let mut sums = [simd.splat(0.0); R];
     for (t, centres) in centres.iter().enumerate() {
         for (j, c) in centres.iter().enumerate() {
             let c = simd.load(c);

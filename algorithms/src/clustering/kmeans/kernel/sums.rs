@@ -3,7 +3,8 @@
 use emberline_datasets::simd::Vectors;
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
+use super::screen::LANES;
+use super::{Centres, Rows};
 
 /// Sums for the next centres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub enum Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// The rows from `start` on.
+    /// The rows from `start` on, measured.
     #[inline(always)]
     pub fn take<S: Vectors>(
         &mut self,
@@ -45,6 +46,31 @@ impl Sink<'_> {
                 sums.add(simd, rows, start, (own, distances, weights));
             }
             Self::Each(each) => each(start, own, distances),
+        }
+    }
+
+    /// The rows from `start` on, sixteen at most, whose distances to their centres are still to be measured.
+    #[inline(always)]
+    pub fn measure<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: &mut impl Rows,
+        start: usize,
+        own: &[u32],
+        centres: &Centres,
+    ) {
+        match self {
+            Self::Sums { weights, sums } => {
+                let weights = weights.map(|w| &w[start..start + own.len()]);
+                sums.measure(simd, rows, start, (own, centres, weights));
+            }
+            Self::Each(each) => {
+                let mut distances = [0.0; LANES];
+                for (l, (distance, c)) in distances.iter_mut().zip(own).enumerate() {
+                    *distance = rows.distance(simd, start + l, centres.row(*c as usize));
+                }
+                each(start, own, &distances[..own.len()]);
+            }
         }
     }
 }
@@ -68,21 +94,33 @@ impl Sums {
         (own, distances, weights): (&[u32], &[f64], Option<&[f64]>),
     ) {
         let d = self.sums.len() / self.weights.len();
-        let found = (start..).zip(own).zip(distances);
-        let Some(weights) = weights else {
-            for ((i, c), distance) in found {
-                let c = *c as usize;
-                rows.add_once(simd, i, &mut self.sums[c * d..(c + 1) * d]);
-                self.weights[c] += 1.0;
-                self.cost += distance;
+        for (l, (c, distance)) in own.iter().zip(distances).enumerate() {
+            let (c, w) = (*c as usize, weights.map_or(1.0, |w| w[l]));
+            if w > 0.0 {
+                rows.add(simd, start + l, w, &mut self.sums[c * d..(c + 1) * d]);
+                self.weights[c] += w;
+                self.cost += w * distance;
             }
-            return;
-        };
-        for (((i, c), distance), w) in found.zip(weights).filter(|(_, w)| **w > 0.0) {
-            let c = *c as usize;
-            rows.add(simd, i, *w, &mut self.sums[c * d..(c + 1) * d]);
-            self.weights[c] += w;
-            self.cost += w * distance;
+        }
+    }
+
+    #[inline(always)]
+    fn measure<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: &mut impl Rows,
+        start: usize,
+        (own, centres, weights): (&[u32], &Centres, Option<&[f64]>),
+    ) {
+        let d = centres.d();
+        for (l, c) in own.iter().enumerate() {
+            let (c, w) = (*c as usize, weights.map_or(1.0, |w| w[l]));
+            if w > 0.0 {
+                let sum = &mut self.sums[c * d..(c + 1) * d];
+                let distance = rows.add_measured(simd, start + l, w, centres.row(c), sum);
+                self.weights[c] += w;
+                self.cost += w * distance;
+            }
         }
     }
 }

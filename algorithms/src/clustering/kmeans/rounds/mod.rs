@@ -17,6 +17,7 @@ use super::kernel::{Bounds, Centres, Geometry, Sink, Sums, Targets, assign};
 
 pub use pick::{Choice, Pick, Picks};
 pub use sample::Sample;
+use sample::Sampled;
 pub use step::Step;
 
 /// Assigns each row to its nearest centre, once for each start.
@@ -24,6 +25,7 @@ pub use step::Step;
 pub struct Assign {
     geometry: Geometry,
     sets: Vec<(Centres, Option<Moved>)>,
+    sample: Option<Sample>,
     /// The centres as the kernel wants them, for dense and for sparse rows; made by the first block that asks.
     #[serde(skip)]
     targets: [OnceLock<Vec<Targets>>; 2],
@@ -38,7 +40,16 @@ impl Assign {
         Self {
             geometry: geometry.clone(),
             sets,
+            sample: None,
             targets: Default::default(),
+        }
+    }
+
+    /// The same, over a sample of the rows.
+    pub fn on(self, sample: Sample) -> Self {
+        Self {
+            sample: Some(sample),
+            ..self
         }
     }
 
@@ -65,10 +76,15 @@ impl Round for Assign {
     const NAME: &'static str = "kmeans/assign";
     type Unit = Block;
     type Partial = Each<Sums>;
-    type Scratch = Vec<Bounds>;
+    type Scratch = (Sampled, Vec<Bounds>);
 
-    fn map(&self, block: &Block, scratch: &mut Vec<Bounds>) -> Result<Self::Partial, DataError> {
-        let mut held = std::mem::take(scratch);
+    fn map(
+        &self,
+        block: &Block,
+        (sampled, kept): &mut (Sampled, Vec<Bounds>),
+    ) -> Result<Self::Partial, DataError> {
+        let block = sampled.rows(block, self.sample);
+        let mut held = std::mem::take(kept);
         let mut out = Vec::with_capacity(self.sets.len());
         for (targets, (centres, _)) in self.targets(block).iter().zip(&self.sets) {
             let own = held.iter().position(|b| targets.follow(b));
@@ -78,9 +94,11 @@ impl Round for Assign {
                 weights: block.weight.as_deref(),
                 sums: &mut sums,
             };
-            assign(&self.geometry, block, targets, Some(&mut bounds), sink)?;
+            // Samples are small, and what is remembered of them is soon of no use.
+            let remember = self.sample.is_none().then_some(&mut bounds);
+            assign(&self.geometry, block, targets, remember, sink)?;
             out.push(sums);
-            scratch.push(bounds);
+            kept.push(bounds);
         }
         Ok(Each(out))
     }

@@ -50,11 +50,11 @@ pub struct Sampled {
 }
 
 impl Sampled {
-    /// The rows of `block` that are in `sample`.
-    pub fn rows<'a>(&'a mut self, block: &'a Block, sample: Sample) -> &'a Block {
-        if self.of != Some(sample) {
-            self.of = Some(sample);
-            self.rows = sample.of(block);
+    /// The rows of `block` that are in `sample`; all without one.
+    pub fn rows<'a>(&'a mut self, block: &'a Block, sample: Option<Sample>) -> &'a Block {
+        if self.of != sample {
+            self.of = sample;
+            self.rows = sample.and_then(|s| s.of(block));
         }
         self.rows.as_ref().unwrap_or(block)
     }

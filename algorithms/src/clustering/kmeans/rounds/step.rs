@@ -36,7 +36,7 @@ impl Round for Step {
         block: &Block,
         (sampled, nears): &mut (Sampled, Vec<Near>),
     ) -> Result<Self::Partial, DataError> {
-        let rows = sampled.rows(block, self.sample);
+        let rows = sampled.rows(block, Some(self.sample));
         let mut held = std::mem::take(nears);
         let mut out = Vec::with_capacity(self.sets.len());
         for (start, centres, candidates) in &self.sets {
