@@ -88,7 +88,10 @@ impl Memory {
             what: what.to_owned(),
             needed: bytes,
             free,
-            raise: limit.saturating_add(bytes.saturating_sub(free)),
+            // Cached rows take half of whatever the limit is.
+            raise: limit
+                .saturating_add(bytes.saturating_sub(free))
+                .max(bytes.saturating_mul(2)),
         })
     }
 
@@ -163,7 +166,7 @@ mod tests {
         let _rows = memory.hold("rows", 30).unwrap();
         let error = memory.hold("the table", 90).unwrap_err().to_string();
         assert!(
-            error.contains("the table needs 90 bytes") && error.contains("120 bytes"),
+            error.contains("the table needs 90 bytes") && error.contains("180 bytes"),
             "{error}"
         );
         assert_eq!(memory.free(), Some(70));
