@@ -160,13 +160,24 @@ impl ForestRegressor {
     pub fn tree(&self, t: usize, x: &[f64]) -> f64 {
         self.nodes.leaf(t, x).threshold()
     }
+
+    /// The mean of the leaves whose sum is this; leaf by leaf where the sum is beyond the largest number, though no leaf is.
+    fn mean(&self, sum: f64, x: &[f64]) -> f64 {
+        let n = self.nodes.n_trees() as f64;
+        if sum.is_finite() {
+            return sum / n;
+        }
+        let mut mean = 0.0;
+        self.nodes.each_tree(x, |leaf| mean += leaf.threshold() / n);
+        mean
+    }
 }
 
 impl RowScorer for ForestRegressor {
     fn predict(&self, x: &[f64]) -> f64 {
         let mut sum = 0.0;
         self.nodes.each_tree(x, |leaf| sum += leaf.threshold());
-        sum / self.nodes.n_trees() as f64
+        self.mean(sum, x)
     }
 
     fn predict_rows(&self, x: &[f64], out: &mut [f64]) {
@@ -181,7 +192,9 @@ impl RowScorer for ForestRegressor {
         for t in 0..n {
             (self.nodes).each_row(t, d, x, |i, leaf| out[i] += leaf.threshold());
         }
-        out.iter_mut().for_each(|sum| *sum /= n as f64);
+        for (i, sum) in out.iter_mut().enumerate() {
+            *sum = self.mean(*sum, &x[i * d..(i + 1) * d]);
+        }
     }
 
     fn save(&self, arrays: &mut Arrays) -> Value {
