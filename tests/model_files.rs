@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::{root, train_toml};
+use emberline::conformance::mutate::{Dice, change};
 use emberline::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -123,24 +124,6 @@ fn every_flipped_bit_and_every_cut_of_every_kind_of_model_is_refused() {
     assert_eq!(refused, cases);
 }
 
-/// A small generator of its own, so that a failing seed can be named and run again.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
 /// The three entries of a model file.
 fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
@@ -179,61 +162,6 @@ fn sealed(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Changes one value somewhere in a JSON document.
-fn change(value: &mut Value, dice: &mut Dice) {
-    let n = match value {
-        Value::Array(items) => items.len(),
-        Value::Object(fields) => fields.len(),
-        _ => 0,
-    };
-    if n > 0 && dice.below(6) > 0 {
-        let i = dice.below(n);
-        match value {
-            Value::Array(items) => change(&mut items[i], dice),
-            Value::Object(fields) => {
-                let key = fields.keys().nth(i).unwrap().clone();
-                change(&mut fields[&key], dice);
-            }
-            _ => {}
-        }
-        return;
-    }
-    *value = match (dice.below(12), &mut *value) {
-        (0, _) => Value::Null,
-        (1, _) => Value::from(1_u64 << 60),
-        (2, _) => Value::from(-1),
-        (3, _) => Value::from(1e308),
-        (4, _) => Value::from("nan"),
-        (5, _) => Value::from("x".repeat(1 << dice.below(17))),
-        (6, Value::Array(items)) => {
-            items.truncate(n / 2);
-            return;
-        }
-        (7, Value::Array(items)) => {
-            let twice = items.clone();
-            items.extend(twice);
-            return;
-        }
-        (6, Value::Object(fields)) => {
-            let key = fields
-                .keys()
-                .nth(dice.below(n))
-                .cloned()
-                .unwrap_or_default();
-            fields.remove(&key);
-            return;
-        }
-        (7, Value::Object(fields)) => {
-            fields.insert("surprise".to_owned(), Value::from(1));
-            return;
-        }
-        (8, Value::Number(number)) => Value::from(number.as_f64().unwrap_or(0.0) + 1.0),
-        (9, Value::Number(number)) => Value::from(number.as_i64().unwrap_or(0) + 1),
-        (10, _) => Value::Array(vec![Value::from(0); dice.below(1000)]),
-        _ => Value::Object(serde_json::Map::new()),
-    };
-}
-
 /// Changes bytes of the arrays, or numbers in their header.
 fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
     if bytes.len() < 16 {
@@ -251,7 +179,7 @@ fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
             0 => b'9',
             1 => 0xff,
             2 => bytes[at].wrapping_add(1),
-            _ => dice.next() as u8,
+            _ => dice.bits() as u8,
         };
     }
 }
