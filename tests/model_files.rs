@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use common::dice::{Dice, amount};
 use common::{root, train_toml};
-use emberline::conformance::mutate::{Dice, change};
+use emberline::conformance::mutate::change;
 use emberline::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -90,14 +91,6 @@ fn load(bytes: &[u8]) -> std::result::Result<ModelFile, ModelError> {
     ModelFile::from_bytes(bytes, "m.ember", &emberline::registry())
 }
 
-/// How much a run does; the longer runs of `scripts/reliability` set the variable.
-fn amount(variable: &str, usual: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(usual)
-}
-
 #[test]
 fn every_flipped_bit_and_every_cut_of_every_kind_of_model_is_refused() {
     let (mut cases, mut refused) = (0_u64, 0_u64);
@@ -162,6 +155,23 @@ fn sealed(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn a_nested_model_that_calls_itself_something_else_is_refused() {
+    let bytes = model("one_vs_rest_trees").to_bytes().unwrap();
+    let mut parts = entries(&bytes);
+    let document = String::from_utf8(parts[0].1.clone()).unwrap();
+    let renamed = document.replacen(
+        "\"name\":\"decision_tree_classifier\"",
+        "\"name\":\"decision tree\"",
+        1,
+    );
+    assert_ne!(renamed, document);
+    parts[0].1 = renamed.into_bytes();
+    // Found by fuzzing: it was read, and saved as a file that could not be read again.
+    let error = load(&sealed(&parts)).err().unwrap().to_string();
+    assert!(error.contains("it calls itself `decision tree`"), "{error}");
+}
+
 /// Changes bytes of the arrays, or numbers in their header.
 fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
     if bytes.len() < 16 {
@@ -179,7 +189,7 @@ fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
             0 => b'9',
             1 => 0xff,
             2 => bytes[at].wrapping_add(1),
-            _ => dice.bits() as u8,
+            _ => dice.next() as u8,
         };
     }
 }
@@ -211,13 +221,13 @@ fn hostile_content_under_a_right_checksum_is_refused_or_harmless() {
             0 => change_arrays(&mut parts[1].1, &mut dice),
             1 => {
                 let mut probes: Value = serde_json::from_slice(&parts[2].1).unwrap();
-                change(&mut probes, &mut dice);
+                change(&mut probes, &mut |n| dice.below(n));
                 parts[2].1 = serde_json::to_vec(&probes).unwrap();
             }
             _ => {
                 let mut document: Value = serde_json::from_slice(&parts[0].1).unwrap();
                 for _ in 0..=dice.below(2) {
-                    change(&mut document, &mut dice);
+                    change(&mut document, &mut |n| dice.below(n));
                 }
                 parts[0].1 = serde_json::to_vec(&document).unwrap();
             }

@@ -1,20 +1,15 @@
 //! Scoring finds columns by name, and fitting sees training rows alone.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod common;
 #[path = "scoring/sentinel.rs"]
 mod sentinel;
 
-use emberline::conformance::mutate::Dice;
+use common::dice::{Dice, amount};
 use emberline::conformance::{Cells, Table};
 use emberline::datasets::{Column, ColumnType, Slot};
 use emberline::pipeline::predict;
 use emberline::prelude::*;
-
-/// How much a run does; the longer runs set the variable.
-fn amount(variable: &str, usual: u64) -> u64 {
-    let set = std::env::var(variable).ok();
-    set.and_then(|n| n.parse().ok()).unwrap_or(usual)
-}
 
 fn labelled(rows: usize, seed: u64, kind: Kind) -> Table {
     let mut table = Table::standard(rows, seed);
@@ -168,10 +163,10 @@ fn columns_that_come_otherwise_than_in_training_are_found_by_name_or_refused() {
             (entry.name, model, labelled(20, 2, entry.kind))
         })
         .collect();
-    let (mut equal, mut refused) = (0_u64, 0_u64);
+    let (mut equal, mut refused) = (0, 0);
     for seed in 0..cases {
-        let mut dice = Dice(seed);
-        let (name, model, table) = &models[seed as usize % models.len()];
+        let mut dice = Dice(seed as u64);
+        let (name, model, table) = &models[seed % models.len()];
         let reads = model.required_columns();
         let mut given = table.clone();
         given.roles = Default::default(); // rows to be scored have no label

@@ -87,6 +87,22 @@ fn the_schema_takes_every_example_and_names_every_stage() {
 }
 
 #[test]
+fn one_mistake_is_one_report_at_the_key_that_asks_for_a_change() {
+    let found = |text: String| {
+        let errors = Config::parse("c.toml", &text, &[], &registry()).unwrap_err();
+        let at = errors.errors[0].span.clone().unwrap();
+        (errors.errors.len(), errors.text[at].to_owned())
+    };
+    // `centers` is missing because of `init_mode`, not because of the whole stage.
+    let given = CLUSTERS.replace("k = 10", "init_mode = \"given\"");
+    assert_eq!(found(given), (1, "\"given\"".to_owned()));
+    // That the outputs are too many for inputs that could not be read is no second mistake.
+    let scaler = "[[pipeline]]\nstage = \"max_abs_scaler\"\ninputs = \"a\"\noutputs = [\"b\"]";
+    let unread = CLUSTERS.replace("[evaluate]", &format!("{scaler}\n[evaluate]"));
+    assert_eq!(found(unread), (1, "\"a\"".to_owned()));
+}
+
+#[test]
 fn the_schema_refuses_what_the_reader_refuses() {
     let root = schema(&registry());
     let cases = [

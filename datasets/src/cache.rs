@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::dataset::Dataset;
+use crate::memory::Memory;
 use crate::parallel::map_in_order;
 use crate::schema::Schema;
 use crate::source::{Chunk, Source};
-use crate::store::{Budget, StoreBuilder, StoredSource};
+use crate::store::{StoreBuilder, StoredSource};
 use crate::{DataError, Result};
 
 impl Dataset {
@@ -23,28 +24,24 @@ impl Dataset {
     pub fn cache(&self, memory_limit: Option<u64>) -> Result<Self> {
         let all: Vec<String> = names(self.schema());
         let parts = std::slice::from_ref(self);
-        Ok(Self::cache_parts(parts, &all, memory_limit)?.swap_remove(0))
+        let memory = Memory::limited(memory_limit);
+        Ok(Self::cache_parts(parts, &all, &memory)?.swap_remove(0))
     }
 
-    /// As [`Dataset::cache`], for several datasets in one pass where they are sides of one split, and under one limit for all
+    /// As [`Dataset::cache`], for several datasets in one pass where they are sides of one split, and within one memory for all
     /// of them. Of each, the named columns that it has are kept; a column that is not is still there, and read again from the
     /// source where it is asked for.
     ///
     /// # Errors
     /// As [`Dataset::cache`].
-    pub fn cache_parts(
-        parts: &[Self],
-        columns: &[String],
-        memory_limit: Option<u64>,
-    ) -> Result<Vec<Self>> {
-        let budget = Budget::new(memory_limit);
+    pub fn cache_parts(parts: &[Self], columns: &[String], memory: &Memory) -> Result<Vec<Self>> {
         match Self::common_steps(parts) {
-            Some(common) => cache_together(parts, common, columns, &budget),
+            Some(common) => cache_together(parts, common, columns, memory),
             None => parts
                 .iter()
                 .map(|part| {
                     let one = std::slice::from_ref(part);
-                    Ok(cache_together(one, part.n_steps(), columns, &budget)?.swap_remove(0))
+                    Ok(cache_together(one, part.n_steps(), columns, memory)?.swap_remove(0))
                 })
                 .collect(),
         }
@@ -59,7 +56,7 @@ fn cache_together(
     parts: &[Dataset],
     common: usize,
     columns: &[String],
-    budget: &Budget,
+    memory: &Memory,
 ) -> Result<Vec<Dataset>> {
     let Some(first) = parts.first() else {
         return Ok(Vec::new());
@@ -75,7 +72,7 @@ fn cache_together(
     let mut stores = Vec::with_capacity(parts.len());
     for (part, wanted) in parts.iter().zip(&wanted) {
         let schema = Arc::new(part.schema().select(wanted)?);
-        stores.push(StoreBuilder::new(schema, budget.clone()));
+        stores.push(StoreBuilder::new(schema, memory));
     }
     let chunks = first.chunks()?;
     let length = first.source().run_length().max(1);
@@ -279,7 +276,7 @@ mod tests {
     #[test]
     fn only_what_exceeds_the_limit_is_spilled() {
         let spilled = |limit| {
-            let mut store = StoreBuilder::new(table().schema().clone(), Budget::new(limit));
+            let mut store = StoreBuilder::new(table().schema().clone(), &Memory::limited(limit));
             for batch in table().batches(None).unwrap() {
                 store.push(batch.unwrap(), 0).unwrap();
             }

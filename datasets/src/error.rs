@@ -83,15 +83,19 @@ pub enum DataError {
         /// The library's message.
         message: String,
     },
-    /// The run's memory limit is too small for a single unit of work.
-    #[error("{what} needs {needed} bytes, the memory limit is {limit}; raise `memory_limit`")]
+    /// The run's memory limit is too small for something that cannot be done in pieces.
+    #[error(
+        "{what} needs {needed} bytes, and {free} of the memory limit are free; set `data.memory_limit` to {raise} bytes or more"
+    )]
     MemoryLimit {
         /// What was to be held.
         what: String,
         /// Bytes it takes.
         needed: u64,
-        /// Bytes allowed.
-        limit: u64,
+        /// Bytes of the limit that nothing else holds.
+        free: u64,
+        /// The limit that would do.
+        raise: u64,
     },
     /// The run was cancelled.
     #[error("cancelled")]

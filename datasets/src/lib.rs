@@ -12,7 +12,9 @@ mod cache;
 mod dataset;
 mod describe;
 mod error;
+pub mod files;
 mod keys;
+mod memory;
 pub mod numeric;
 mod options;
 mod parallel;
@@ -39,6 +41,7 @@ pub use describe::{
     RangeEnd, VectorDescription, describe,
 };
 pub use error::DataError;
+pub use memory::{Held, Memory};
 pub use numeric::Moments;
 pub use options::{BadRows, Format, PartitionBy, SourceOptions, TypeName, types_of};
 pub use parallel::map_in_order;

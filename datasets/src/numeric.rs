@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Weights are frequencies: a row of weight 2 and two rows of weight 1 are the same. Spread is the sum of squared
 /// deviations from the running mean, never a difference of large sums, and the mean carries a second word with its
-/// rounding error: numbers that share their first digits (1e7 + 0.1) keep the others. Merging depends on the order and
+/// rounding error: numbers that share their first digits (1e7 + 0.1) keep the others. The mean of finite numbers is finite, up to the
+/// largest there are; their spread is infinite where its true value is beyond any number. Merging depends on the order and
 /// the shape of the merges in the last bits; merge along a fixed tree (as rounds do) for equal bits.
 ///
 /// # Source
@@ -70,8 +71,18 @@ impl Moments {
         self.include(value, value, 1);
         self.weight += weight;
         let delta = (value - self.mean) - self.low;
+        if !delta.is_finite() {
+            return self.far_apart(value, weight / self.weight);
+        }
         self.shift(delta * (weight / self.weight));
         self.m2 += weight * delta * ((value - self.mean) - self.low);
+    }
+
+    /// Moves the mean by `share` of the way to a number so far off that their difference, and with it the spread, is beyond any
+    /// number.
+    fn far_apart(&mut self, mean: f64, share: f64) {
+        self.mean = self.mean * (1.0 - share) + mean * share;
+        (self.low, self.m2) = (0.0, f64::INFINITY);
     }
 
     /// Adds finite numbers of weight 1. As accurate as [`Moments::push`] for each, and several times as fast: short runs are
@@ -97,14 +108,32 @@ impl Moments {
             min: lanes(run, origin, f64::min, f64::min),
             max: lanes(run, origin, f64::max, f64::max),
         };
+        if !step.is_finite() {
+            return moments.of_large(run);
+        }
         moments.shift(step);
         let (mean, low) = (moments.mean, moments.low);
         let away = |x: f64| (x - mean) - low;
         let left = lanes(run, 0.0, |sum, x| sum + away(x), |a, b| a + b);
         let square = lanes(run, 0.0, |sum, x| sum + away(x) * away(x), |a, b| a + b);
-        // What the mean lost to rounding is taken off the squares again.
-        moments.m2 = (square - left * left / n).max(0.0);
+        // What the mean lost to rounding is taken off the squares again; where those are infinite that is nothing.
+        moments.m2 = if square < f64::INFINITY {
+            (square - left * left / n).max(0.0)
+        } else {
+            square
+        };
         moments
+    }
+
+    /// The moments of numbers whose sum is beyond any number, with the mean of their thousandth parts (2^-10, which is exact):
+    /// a run has fewer numbers.
+    fn of_large(mut self, run: &[f64]) -> Self {
+        const PART: f64 = 1.0 / 1024.0;
+        let parts: Vec<f64> = run.iter().map(|x| x * PART).collect();
+        let small = Self::of_run(&parts);
+        self.mean = small.mean() / PART;
+        self.m2 = small.m2 / (PART * PART);
+        self
     }
 
     /// Adds the numbers summarised in `later`.
@@ -121,8 +150,18 @@ impl Moments {
         self.weight += later.weight;
         let share = later.weight / self.weight;
         let delta = (later.mean - self.mean) + (later.low - self.low);
+        if !delta.is_finite() {
+            return self.far_apart(later.mean, share);
+        }
         self.shift(delta * share);
-        self.m2 += later.m2 + delta * delta * (before * share);
+        let between = delta * delta * (before * share);
+        self.m2 += later.m2
+            + if between < f64::INFINITY {
+                between
+            } else {
+                // Small weights may bring the product back.
+                delta * (before * share) * delta
+            };
     }
 
     fn include(&mut self, min: f64, max: f64, count: u64) {
@@ -314,5 +353,29 @@ mod tests {
         assert_eq!((none.min(), none.variance(), none.mean()), (None, 0.0, 0.0));
         none.merge(&moments);
         assert_eq!(none, moments);
+    }
+
+    #[test]
+    fn the_mean_of_numbers_near_the_largest_is_finite_and_a_spread_beyond_any_number_is_infinite() {
+        let large = [1.7e308, -1.7e308, 1.6e308, 1.5e308, -1.7e308];
+        // The sum of the tenths, times two: exact scaling aside, the mean of five.
+        let mean = 2.0 * large.iter().map(|x| x / 10.0).sum::<f64>();
+        let mut pushed = Moments::of(large);
+        let mut at_once = Moments::default();
+        at_once.push_all(&large);
+        let halves = tree(vec![
+            Moments::of(large[..2].to_vec()),
+            Moments::of(large[2..].to_vec()),
+        ]);
+        for found in [pushed, at_once, halves] {
+            assert_relative_eq!(found.mean(), mean, max_relative = 1e-14);
+            assert_eq!((found.m2(), found.sd()), (f64::INFINITY, f64::INFINITY));
+        }
+        pushed.push(1.0, 1.0);
+        assert!(pushed.mean().is_finite());
+        // Squares beyond any number, around a mean that is exact: once 0, as the difference of two infinities.
+        let mut far = Moments::default();
+        far.push_all(&[1e200, -1e200, 3e200, -3e200, 7e199]);
+        assert_eq!(far.variance(), f64::INFINITY);
     }
 }

@@ -1,7 +1,6 @@
 //! Batches in memory up to a limit, the others in a temporary file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use crate::arrow::datatypes::{Field, UInt64Type};
@@ -9,6 +8,7 @@ use crate::arrow::ipc::reader::StreamReader;
 use crate::arrow::ipc::writer::StreamWriter;
 
 use crate::batch::Batch;
+use crate::memory::{Held, Memory};
 use crate::schema::Schema;
 use crate::source::{Chunk, Source, no_chunk, project};
 use crate::spill::{Extent, SpillFile};
@@ -66,40 +66,21 @@ enum Kept {
     Disk(Extent),
 }
 
-/// Bytes that may be held in memory, by several stores together.
-#[derive(Debug, Clone)]
-pub(crate) struct Budget(Option<Arc<AtomicU64>>);
-
-impl Budget {
-    /// `limit` bytes; `None`: no limit.
-    pub(crate) fn new(limit: Option<u64>) -> Self {
-        Self(limit.map(|l| Arc::new(AtomicU64::new(l))))
-    }
-
-    /// Takes bytes out, if so many are left.
-    fn take(&self, bytes: u64) -> bool {
-        let Some(left) = &self.0 else { return true };
-        let taken = |left: u64| left.checked_sub(bytes);
-        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
-            .is_ok()
-    }
-}
-
 /// Takes batches in row order and becomes a [`StoredSource`].
 pub(crate) struct StoreBuilder {
     schema: Arc<Schema>,
-    budget: Budget,
+    held: Held,
     chunks: Vec<Chunk>,
     kept: Vec<Kept>,
     spill: Option<SpillFile>,
 }
 
 impl StoreBuilder {
-    /// Holds as many bytes in memory as `budget` allows.
-    pub(crate) fn new(schema: Arc<Schema>, budget: Budget) -> Self {
+    /// Holds as many bytes in memory as `memory` allows.
+    pub(crate) fn new(schema: Arc<Schema>, memory: &Memory) -> Self {
         Self {
             schema,
-            budget,
+            held: memory.nothing(),
             chunks: Vec::new(),
             kept: Vec::new(),
             spill: None,
@@ -117,7 +98,7 @@ impl StoreBuilder {
             first_row: batch.row_ids().first().copied().unwrap_or(first_row),
             rows: batch.num_rows(),
         });
-        let fits = self.budget.take(batch.memory() as u64);
+        let fits = self.held.grow(batch.memory() as u64);
         self.kept.push(if fits {
             Kept::Memory(batch)
         } else {
@@ -139,6 +120,7 @@ impl StoreBuilder {
             schema: self.schema,
             chunks: self.chunks.into(),
             kept: self.kept,
+            _held: self.held,
             spill: self.spill,
             cuts,
         }
@@ -152,6 +134,7 @@ pub(crate) struct StoredSource {
     schema: Arc<Schema>,
     chunks: Arc<[Chunk]>,
     kept: Vec<Kept>,
+    _held: Held,
     spill: Option<SpillFile>,
     cuts: Option<Arc<[usize]>>,
 }

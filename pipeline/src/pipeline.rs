@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use emberline_datasets::{Batch, DataError, Dataset, Schema, SchemaErrors};
+use emberline_datasets::{Batch, DataError, Dataset, Held, Schema, SchemaErrors};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -13,7 +13,9 @@ use crate::persist::{Arrays, ModelError, SavedStage};
 use crate::registry::{Component, Load, Registry};
 use crate::row::{Cell, RowLayout, RowStep};
 use crate::run::Run;
-use crate::stage::{AnyStage, Estimator, FitReport, Fitted, Stage, Transformer, apply};
+use crate::stage::{
+    AnyStage, ErasedEstimator, Estimator, FitReport, Fitted, Stage, Transformer, apply,
+};
 
 /// Stages in order. Itself an estimator, so pipelines nest.
 #[derive(Clone)]
@@ -123,6 +125,7 @@ fn fit_one(
         index,
         of,
     });
+    let _held = set_aside(&**estimator, data, &run)?;
     let started = Instant::now();
     let Fitted { model, report } = estimator.fit_boxed(data, &run)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -139,6 +142,13 @@ fn fit_one(
         stop: report.stop.to_string(),
     });
     Ok((model, Some(report), seconds))
+}
+
+/// Memory for what the fit holds beside its blocks; refused before the fit starts rather than in the middle of it.
+fn set_aside(estimator: &dyn ErasedEstimator, data: &Dataset, run: &Run) -> Result<Held> {
+    let rows = data.source().known_rows();
+    let bytes = rows.and_then(|rows| estimator.memory_of_fit(data.schema(), rows));
+    Ok(run.memory.hold("the fit", bytes.unwrap_or(0))?)
 }
 
 impl PipelineBuilder {

@@ -222,11 +222,15 @@ fn build_all<C: Component>(table: &toml::Table, registry: &Registry) -> Result<C
         Ok(Ok(stage)) if errors.is_empty() => return Ok(stage),
         Ok(Ok(_)) => {}
         Ok(Err(more)) if errors.is_empty() => return Err(more),
-        // A parameter whose key could not be read stands at its default here: what its range check says means nothing.
-        Ok(Err(more)) => errors.extend(more.0.into_iter().filter(|e| {
-            let key = e.name.split(['.', '[']).next().unwrap_or(&e.name);
-            given.iter().any(|g| g == key)
-        })),
+        // A parameter whose key could not be read stands at its default here: what its range check says means nothing, nor does
+        // what is said of others because of it.
+        Ok(Err(more)) => {
+            let unread: Vec<String> = errors.iter().map(|e| format!("`{}`", e.name)).collect();
+            errors.extend(more.0.into_iter().filter(|e| {
+                let key = e.name.split(['.', '[']).next().unwrap_or(&e.name);
+                given.iter().any(|g| g == key) && !unread.iter().any(|u| e.message.contains(u))
+            }));
+        }
         Err(error) if errors.is_empty() => errors.push(error),
         Err(_) => {}
     }
@@ -322,11 +326,12 @@ impl Registry {
     ) -> Result<Arc<dyn Transformer>, ModelError> {
         match self.get(&saved.stage) {
             Some(entry) => {
-                // Predictors say whose state it is; those of one kind are written alike, and a forest would pass for a tree.
+                // Predictors say whose state it is: under another name it could be saved, but not read again, and a forest would pass for
+                // a tree.
                 match saved.state.get("name").and_then(Value::as_str) {
                     Some(name) if name != saved.stage => Err(ModelError::stage(
                         &saved.stage,
-                        format!("it holds the state of a `{name}`"),
+                        format!("it calls itself `{name}`"),
                     )),
                     _ => (entry.load)(&saved.state, arrays, self)
                         .map_err(|e| e.of_stage(&saved.stage)),

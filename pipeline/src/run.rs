@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use emberline_datasets::random::Draw;
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
 
 use crate::engine::{Engine, Local, Pinned, Round, Work};
 use crate::event::{Event, EventSink, NoEvents};
@@ -47,8 +47,8 @@ pub struct Run {
     pub seed: u64,
     /// Where rounds are computed.
     pub engine: Arc<dyn Engine>,
-    /// Bytes of blocks and cached batches held in memory before they spill; `None` means no limit.
-    pub memory_limit: Option<u64>,
+    /// What blocks, cached rows and the tables of learners may hold together; rows and blocks beyond it lie on disk.
+    pub memory: Memory,
     /// Who hears of progress.
     pub events: Arc<dyn EventSink>,
     /// The switch that stops the run.
@@ -70,7 +70,7 @@ impl Run {
         Self {
             seed,
             engine: Arc::new(Local::new(threads)),
-            memory_limit: None,
+            memory: Memory::default(),
             events: Arc::new(NoEvents),
             cancel: Cancel::default(),
             stage: "".into(),
@@ -87,7 +87,7 @@ impl Run {
     /// The same run under a memory limit in bytes.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: Option<u64>) -> Self {
-        self.memory_limit = bytes;
+        self.memory = Memory::limited(bytes);
         self
     }
 

@@ -87,6 +87,13 @@ pub trait Estimator: Stage {
     /// # Errors
     /// The data do not fit, or the engine fails. Running out of rounds is no error: see [`StopReason`].
     fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<Self::Model>>;
+
+    /// Bytes that a fit on `rows` rows holds beside its blocks, for as long as it runs: bounds, tables, orders of rows. A pipeline sets
+    /// them aside before it calls [`Estimator::fit`], and refuses where the memory limit has no room for them. What grows with
+    /// neither rows nor width need not be counted. `None` where `input` leaves a width open.
+    fn working_memory(&self, _input: &Schema, _rows: u64) -> Option<u64> {
+        Some(0)
+    }
 }
 
 /// Why a fit ended.
@@ -153,6 +160,9 @@ pub trait ErasedEstimator: Stage {
     /// # Errors
     /// As [`Estimator::fit`].
     fn fit_boxed(&self, data: &Dataset, run: &Run) -> Result<Fitted<Arc<dyn Transformer>>>;
+
+    /// As [`Estimator::working_memory`].
+    fn memory_of_fit(&self, input: &Schema, rows: u64) -> Option<u64>;
 }
 
 impl<E: Estimator> ErasedEstimator for E {
@@ -162,6 +172,10 @@ impl<E: Estimator> ErasedEstimator for E {
             model: Arc::new(model),
             report,
         })
+    }
+
+    fn memory_of_fit(&self, input: &Schema, rows: u64) -> Option<u64> {
+        self.working_memory(input, rows)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use emberline::datasets::files;
 use emberline::pipeline::train::{Comparison, Lock};
 use emberline::prelude::*;
 use serde_json::json;
@@ -47,7 +48,7 @@ pub fn lock(args: &LockArgs, registry: &Registry) -> Result<()> {
     let run = interruptible(config.run());
     let (lock, _) = Lock::of(&plan, registry, &run, usize::from(args.folds))?;
     let path = lock_path(&args.config.config);
-    std::fs::write(&path, lock.to_toml()?).map_err(|e| DataError::io(&path, e))?;
+    files::replace(&path, lock.to_toml()?.as_bytes()).map_err(|e| DataError::io(&path, e))?;
     let mut out = Out::lock();
     if args.json {
         out.json(

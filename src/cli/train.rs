@@ -60,8 +60,7 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
     let outcome = train(&plan, registry, &run)?;
 
     let saved = model_path
-        .zip(plan.checkpoints.as_ref())
-        .map(|(path, checkpoints)| save(&outcome.model_file, path, checkpoints))
+        .map(|path| save(&outcome, path, &plan))
         .transpose()?;
     if let Some(folder) = &config.output.report {
         super::report::of_training(&config, &plan, &outcome, &run)?
@@ -129,12 +128,16 @@ fn checkpoints(model: &Path, config: &Config, args: &TrainArgs) -> Result<Checkp
 }
 
 /// Saves the model, then removes the checkpoint: it has served.
-fn save(file: &ModelFile, path: &Path, checkpoints: &Checkpoints) -> Result<Saved> {
+fn save(outcome: &TrainOutcome, path: &Path, plan: &TrainPlan) -> Result<Saved> {
+    let file = &outcome.model_file;
     // A run may be killed between the two: the one that goes on finds its own model there.
-    let bytes = file.to_bytes()?;
-    let own = checkpoints.resume && std::fs::read(path).is_ok_and(|found| found == bytes);
-    let saved = file.save(path, checkpoints.overwrite || own)?;
-    std::fs::remove_file(&checkpoints.path).map_err(|e| DataError::io(&checkpoints.path, e))?;
+    let resumed = outcome.checkpoint.as_ref().is_some_and(|c| c.resumed());
+    let own = resumed && file.to_bytes()? == std::fs::read(path).unwrap_or_default();
+    let overwrite = plan.checkpoints.as_ref().is_some_and(|c| c.overwrite);
+    let saved = file.save(path, overwrite || own)?;
+    if let Some(checkpoint) = &outcome.checkpoint {
+        checkpoint.discard()?;
+    }
     Ok(saved)
 }
 

@@ -21,6 +21,7 @@ mod engine;
 mod exceptions;
 mod properties;
 mod scored;
+mod scratch;
 mod subject;
 mod table;
 

@@ -1,9 +1,10 @@
 //! Puts a report into a folder.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use emberline_datasets::files;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -93,35 +94,8 @@ pub(super) fn write(report: &Report, folder: &Path) -> Result<(), ReportError> {
     })?;
     for (name, text) in [("report.html", report.to_html()), ("metrics.json", metrics)] {
         let path = folder.join(name);
-        replace(folder, &path, text.as_bytes())
+        files::replace(&path, text.as_bytes())
             .map_err(|source| ReportError::File { path, source })?;
     }
     Ok(())
-}
-
-/// Writes beside the target and renames, so that a reader sees the old file or the new one, never half of it.
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = builder().tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// Temporary files are private by default; a report is as readable as any other file of its owner.
-#[cfg(unix)]
-fn builder() -> tempfile::Builder<'static, 'static> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(".report-")
-        .permissions(fs::Permissions::from_mode(0o666));
-    builder
-}
-
-#[cfg(not(unix))]
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-");
-    builder
 }

@@ -1,6 +1,8 @@
 //! Shared by the integration tests.
 #![allow(dead_code)] // each test binary uses what it needs
 
+pub mod dice;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

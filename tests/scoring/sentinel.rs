@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use emberline::conformance::mutate::Dice;
 use emberline::datasets::{Folds, SchemaErrors};
 use emberline::pipeline::train::Lock;
 use emberline::prelude::*;
 use serde_json::Value;
 
-use super::{amount, labelled};
+use super::labelled;
+use crate::common::dice::{Dice, amount};
 
 /// Records the ids of the rows that it is fitted on, and changes nothing.
 #[derive(Clone, Default)]
@@ -110,7 +110,7 @@ fn no_stage_sees_a_held_out_row_when_it_is_fitted() {
     let registry = emberline::registry();
     let pipelines = amount("EMBERLINE_SENTINELS", 50);
     let (mut fits, mut leaked) = (0, 0);
-    for seed in 0..pipelines {
+    for seed in 0..pipelines as u64 {
         let mut dice = Dice(seed);
         let split = match seed % 3 {
             0 => Split::new(0.25, seed),

@@ -27,6 +27,15 @@ pub trait Learn: ColumnParams {
     /// The column does not fit.
     fn column(&self, input: &Column) -> std::result::Result<Column, SchemaError>;
 
+    /// Rules between the parameters and the columns chosen.
+    ///
+    /// # Errors
+    /// One of them is broken.
+    fn check_columns(&self, pairs: &[Pair]) -> std::result::Result<(), SchemaError> {
+        let _ = pairs;
+        Ok(())
+    }
+
     /// Learns from the columns of `pairs`.
     ///
     /// # Errors
@@ -43,7 +52,9 @@ pub struct Learner<P> {
 
 impl<P: Learn> Learner<P> {
     fn pairs(&self, schema: &Schema) -> std::result::Result<Vec<Pair>, SchemaErrors> {
-        self.io.resolve(schema, &self.params.choice())
+        let pairs = self.io.resolve(schema, &self.params.choice())?;
+        self.params.check_columns(&pairs)?;
+        Ok(pairs)
     }
 }
 

@@ -78,11 +78,14 @@ impl InOut {
             }
         }
         let open = found.iter().any(|p| is_glob(p) || p.starts_with('!'));
-        if !open && !named.is_empty() && named.len() != found.len() {
+        // Where both forms are given that is the mistake, and their number means nothing.
+        let one_form =
+            (input.is_none() || inputs.is_empty()) && (output.is_none() || outputs.is_empty());
+        if one_form && !open && !named.is_empty() && named.len() != found.len() {
             check.reject(
                 "outputs",
                 format!(
-                    "must be as many as the inputs: {} for {}",
+                    "must be as many as `inputs`: {} for {}",
                     named.len(),
                     found.len()
                 ),
@@ -263,7 +266,12 @@ mod tests {
             wrong(Some("a"), &[], Some("x"), &["y"])
                 .contains("`outputs` cannot stand beside `output`")
         );
-        assert!(wrong(None, &["a", "b"], None, &["x"]).contains("as many as the inputs: 1 for 2"));
+        assert!(wrong(None, &["a", "b"], None, &["x"]).contains("as many as `inputs`: 1 for 2"));
+        let both = wrong(None, &["a", "b"], Some("x"), &["y", "z"]);
+        assert!(
+            both.contains("cannot stand beside `output`") && !both.contains("as many as"),
+            "{both}"
+        );
         assert!(wrong(None, &["a", "a"], None, &[]).contains("must not name `a` twice"));
         assert!(wrong(Some(""), &[], None, &[]).contains("empty name"));
     }

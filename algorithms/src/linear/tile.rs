@@ -116,26 +116,8 @@ impl Tiles {
         let tile = self.buffer.chunks_exact_mut(Tile::stride(self.width));
         let tile = tile.take(rows).map(|z| &mut z[..d]);
         match &block.features {
-            Features::F64(x) => {
-                let x = x.as_slice();
-                dispatch(
-                    #[inline(always)]
-                    || {
-                        tile.enumerate()
-                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
-                    },
-                );
-            }
-            Features::F32(x) => {
-                let x = x.as_slice();
-                dispatch(
-                    #[inline(always)]
-                    || {
-                        tile.enumerate()
-                            .for_each(|(i, z)| scaled(&x[(start + i * step) * d..][..d], scale, z));
-                    },
-                );
-            }
+            Features::F64(x) => scaled_rows(tile, x.as_slice(), (start, step), scale),
+            Features::F32(x) => scaled_rows(tile, x.as_slice(), (start, step), scale),
             sparse @ (Features::Csr(_) | Features::Mixed(_)) => {
                 for (i, z) in tile.enumerate() {
                     z.copy_from_slice(zero);
@@ -146,6 +128,25 @@ impl Tiles {
             }
         }
     }
+}
+
+/// Every `step`th row of `x` from `start` on, in units of training.
+fn scaled_rows<'a, T: Copy>(
+    tile: impl Iterator<Item = &'a mut [f64]>,
+    x: &[T],
+    (start, step): (usize, usize),
+    scale: &Scale,
+) where
+    f64: From<T>,
+{
+    dispatch(
+        #[inline(always)]
+        || {
+            for (i, z) in tile.enumerate() {
+                scaled(&x[(start + i * step) * z.len()..][..z.len()], scale, z);
+            }
+        },
+    );
 }
 
 #[inline(always)]
@@ -160,7 +161,8 @@ where
     }
 }
 
-/// `a . b` in one fixed order of sums: four running sums, so that the processor can add side by side.
+/// `a . b` in one fixed order of sums: four running sums, so that the processor can add side by side. Finite where the true value is,
+/// though partial sums may not be.
 #[must_use]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
@@ -173,5 +175,30 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     let tail: f64 = a[rest..].iter().zip(&b[rest..]).map(|(x, y)| x * y).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail
+    let sum = (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail;
+    if sum.is_finite() {
+        sum
+    } else {
+        large_dot(a, b).unwrap_or(sum)
+    }
+}
+
+/// The same where a product or a partial sum is beyond any number: both sides are divided by powers of two, which is exact, so that
+/// the largest product stays near 1, and the sum is multiplied by them. `None` for numbers that are not finite.
+#[cold]
+fn large_dot(a: &[f64], b: &[f64]) -> Option<f64> {
+    if !a.iter().chain(b).all(|v| v.is_finite()) {
+        return None;
+    }
+    let largest = |v: &[f64]| v.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
+    // Half of the exponent twice, since the inverse of the largest powers is no full number.
+    let half = |v: f64| 2.0_f64.powi((v.log2() / 2.0).ceil() as i32);
+    let (p, q) = (half(largest(a)), half(largest(b)));
+    let sum: f64 = a
+        .iter()
+        .zip(b)
+        .map(|(x, y)| (x / p / p) * (y / q / q))
+        .sum();
+    // Each factor is 1 or more: no product on the way is beyond the range where the last is not.
+    Some(sum * p * q * p * q)
 }

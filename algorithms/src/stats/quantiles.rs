@@ -54,7 +54,7 @@ impl Round for ValuesRound {
 
 /// Calls `f(slot, values)` with the present values of each of the `width` slots in ascending order; gives the number of rows.
 ///
-/// Memory: 8 bytes a value. As many slots are gathered in one pass as fit into the run's memory limit (512 MiB where it has
+/// Memory: 16 bytes a value, half of them while pieces are brought together. As many slots are gathered in one pass as the run's memory limit leaves free (512 MiB where it has
 /// none), so that wide data are read several times and never held whole.
 ///
 /// # Errors
@@ -68,20 +68,17 @@ pub fn sorted_values(
     mut f: impl FnMut(usize, &[f64]) -> Result<()>,
 ) -> Result<u64> {
     let rows: u64 = data.chunks()?.iter().map(|c| c.rows as u64).sum();
-    let one = (8 * rows).max(1);
-    if let Some(limit) = run.memory_limit.filter(|limit| one > *limit) {
-        let what = "one column, sorted for its quantiles,".to_owned();
-        return Err(DataError::MemoryLimit {
-            what,
-            needed: one,
-            limit,
-        }
-        .into());
-    }
-    let budget = run.memory_limit.unwrap_or(BUDGET);
-    let group = usize::try_from(budget / one)
-        .unwrap_or(usize::MAX)
-        .clamp(1, width.max(1));
+    let one = (16 * rows).max(1);
+    let mut held = run
+        .memory
+        .hold("one column, sorted for its quantiles,", one)?;
+    let others = run.memory.free().unwrap_or(BUDGET) / one;
+    let others = others.min(width.saturating_sub(1) as u64);
+    let group = if held.grow(others * one) {
+        1 + others as usize
+    } else {
+        1
+    };
     let mut seen = 0;
     for first in (0..width).step_by(group) {
         let end = width.min(first + group);
@@ -174,12 +171,12 @@ mod tests {
             whole,
             (3, vec![(0, vec![1.0, 3.0]), (1, vec![7.0, 8.0, 9.0])])
         );
-        assert_eq!(gather(Some(24)).unwrap(), whole);
+        assert_eq!(gather(Some(48)).unwrap(), whole);
         assert!(
-            gather(Some(23))
+            gather(Some(47))
                 .unwrap_err()
                 .to_string()
-                .contains("memory limit is 23")
+                .contains("needs 48 bytes")
         );
     }
 }

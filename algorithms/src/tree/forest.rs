@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grow::GrownTree;
-use super::leaves::ClassLeaves;
-use super::node::Node;
-use super::nodes::{AT_ONCE, Nodes, STAGE, invalid};
+use super::leaves::{ClassLeaves, Numbering, ShareTable};
+use super::nodes::{Nodes, STAGE, invalid};
+use super::packed::{AT_ONCE, Packed, Prepared};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,8 @@ pub struct ForestClassifier {
     /// The nodes of all trees.
     pub nodes: Nodes,
     leaves: ClassLeaves,
+    #[serde(skip)]
+    packed: Prepared<(Packed, ShareTable)>,
 }
 
 impl ForestClassifier {
@@ -54,42 +56,64 @@ impl ForestClassifier {
             .extend(tree.leaves.offsets[1..].iter().map(|o| o + base));
         self.leaves.classes.extend_from_slice(&tree.leaves.classes);
         self.leaves.shares.extend_from_slice(&tree.leaves.shares);
+        self.packed = Prepared::default();
         self.nodes.push(tree, first)
     }
 
     /// Adds the vote of tree `t` for the features `x` `(d,)` to `votes` `(k,)`.
     pub fn vote(&self, t: usize, x: &[f64], votes: &mut [f64]) {
-        self.add(self.nodes.leaf(t, x), votes);
-    }
-
-    fn add(&self, leaf: &Node, votes: &mut [f64]) {
+        let leaf = self.nodes.leaf(t, x);
         let (classes, shares) = self.leaves.leaf(leaf.child() as usize);
         for (c, share) in classes.iter().zip(shares) {
             votes[*c as usize] += share;
         }
     }
+
+    fn packed(&self) -> Option<&(Packed, ShareTable)> {
+        self.packed.get(|| {
+            let mut numbering = Numbering::new(&self.leaves)?;
+            let packed = Packed::of(&self.nodes, |_, leaf| numbering.number(leaf.child()))?;
+            Some((packed, numbering.finish()))
+        })
+    }
+}
+
+/// Adds the shares of a leaf. Classes that it does not have add 0, which changes no bit.
+#[inline(always)]
+fn add(votes: &mut [f64], shares: &[f64]) {
+    for (vote, share) in votes.iter_mut().zip(shares) {
+        *vote += share;
+    }
 }
 
 impl ClassScorer for ForestClassifier {
+    fn prepare(&self) {
+        self.packed();
+    }
+
     fn raw(&self, x: &[f64], raw: &mut [f64]) {
         raw.fill(0.0);
-        self.nodes.each_tree(x, |leaf| self.add(leaf, raw));
+        match self.packed() {
+            Some((packed, table)) => {
+                packed.each_tree(&self.nodes, x, |_, leaf| add(raw, table.row(leaf)));
+            }
+            None => (0..self.nodes.n_trees()).for_each(|t| self.vote(t, x, raw)),
+        }
     }
 
     /// Tree by tree, so that its nodes stay in the cache; each row still gets its votes in the order of the trees.
     fn raw_rows(&self, n: usize, x: &[f64], raw: &mut [f64]) {
         let (d, k) = (x.len() / n, raw.len() / n);
-        if n < AT_ONCE {
-            for i in 0..n {
-                self.raw(&x[i * d..(i + 1) * d], &mut raw[i * k..(i + 1) * k]);
+        match self.packed() {
+            Some((packed, table)) if n >= AT_ONCE && d > 0 => {
+                raw.fill(0.0);
+                packed.each_row(&self.nodes, d, x, |_, i, leaf| {
+                    add(&mut raw[i * k..(i + 1) * k], table.row(leaf));
+                });
             }
-            return;
-        }
-        raw.fill(0.0);
-        for t in 0..self.nodes.n_trees() {
-            self.nodes.each_row(t, d, x, |i, leaf| {
-                self.add(leaf, &mut raw[i * k..(i + 1) * k]);
-            });
+            _ => {
+                (0..n).for_each(|i| self.raw(&x[i * d..(i + 1) * d], &mut raw[i * k..(i + 1) * k]))
+            }
         }
     }
 
@@ -135,7 +159,11 @@ impl ClassScorer for ForestClassifier {
         }
         let nodes = Nodes::load(arrays, n_features, Some(leaves.len()))?;
         check_count(saved, &nodes)?;
-        Ok(Self { nodes, leaves })
+        Ok(Self {
+            nodes,
+            leaves,
+            packed: Prepared::default(),
+        })
     }
 }
 
@@ -144,6 +172,30 @@ impl ClassScorer for ForestClassifier {
 pub struct ForestRegressor {
     /// The nodes of all trees.
     pub nodes: Nodes,
+    #[serde(skip)]
+    packed: Prepared<(Packed, Values)>,
+}
+
+/// What leaves predict, by their numbers.
+#[derive(Debug, Clone, Default)]
+struct Values {
+    values: Vec<f64>,
+    /// Where the leaves of each tree start.
+    starts: Vec<usize>,
+}
+
+impl Values {
+    /// The number in its tree `t` of the leaf that comes next.
+    fn number(&mut self, t: usize, value: f64) -> u32 {
+        self.starts.resize(t + 1, self.values.len());
+        self.values.push(value);
+        u32::try_from(self.values.len() - 1 - self.starts[t]).unwrap_or(u32::MAX)
+    }
+
+    #[inline(always)]
+    fn of(&self, t: usize, leaf: u32) -> f64 {
+        self.values[self.starts[t] + leaf as usize]
+    }
 }
 
 impl ForestRegressor {
@@ -152,6 +204,7 @@ impl ForestRegressor {
     /// # Errors
     /// The forest outgrows 32-bit indices.
     pub fn push(&mut self, tree: &GrownTree) -> Result<()> {
+        self.packed = Prepared::default();
         self.nodes.push(tree, 0)
     }
 
@@ -163,37 +216,50 @@ impl ForestRegressor {
 
     /// The mean of the leaves whose sum is this; leaf by leaf where the sum is beyond the largest number, though no leaf is.
     fn mean(&self, sum: f64, x: &[f64]) -> f64 {
-        let n = self.nodes.n_trees() as f64;
+        let n = self.nodes.n_trees();
         if sum.is_finite() {
-            return sum / n;
+            return sum / n as f64;
         }
-        let mut mean = 0.0;
-        self.nodes.each_tree(x, |leaf| mean += leaf.threshold() / n);
-        mean
+        (0..n).map(|t| self.tree(t, x) / n as f64).sum()
+    }
+
+    fn packed(&self) -> Option<&(Packed, Values)> {
+        self.packed.get(|| {
+            let mut values = Values::default();
+            let packed = Packed::of(&self.nodes, |t, leaf| values.number(t, leaf.threshold()))?;
+            Some((packed, values))
+        })
     }
 }
 
 impl RowScorer for ForestRegressor {
+    fn prepare(&self) {
+        self.packed();
+    }
+
     fn predict(&self, x: &[f64]) -> f64 {
         let mut sum = 0.0;
-        self.nodes.each_tree(x, |leaf| sum += leaf.threshold());
+        match self.packed() {
+            Some((packed, values)) => {
+                packed.each_tree(&self.nodes, x, |t, leaf| sum += values.of(t, leaf));
+            }
+            None => (0..self.nodes.n_trees()).for_each(|t| sum += self.tree(t, x)),
+        }
         self.mean(sum, x)
     }
 
     fn predict_rows(&self, x: &[f64], out: &mut [f64]) {
-        let (n, d) = (self.nodes.n_trees(), x.len() / out.len());
-        if out.len() < AT_ONCE {
-            for (i, own) in out.iter_mut().enumerate() {
-                *own = self.predict(&x[i * d..(i + 1) * d]);
+        let (n, d) = (out.len(), x.len() / out.len());
+        match self.packed() {
+            Some((packed, values)) if n >= AT_ONCE && d > 0 => {
+                out.fill(0.0);
+                packed.each_row(&self.nodes, d, x, |t, i, leaf| out[i] += values.of(t, leaf));
+                for (own, x) in out.iter_mut().zip(x.chunks_exact(d)) {
+                    *own = self.mean(*own, x);
+                }
             }
-            return;
-        }
-        out.fill(0.0);
-        for t in 0..n {
-            (self.nodes).each_row(t, d, x, |i, leaf| out[i] += leaf.threshold());
-        }
-        for (i, sum) in out.iter_mut().enumerate() {
-            *sum = self.mean(*sum, &x[i * d..(i + 1) * d]);
+            _ => (out.iter_mut().enumerate())
+                .for_each(|(i, own)| *own = self.predict(&x[i * d..(i + 1) * d])),
         }
     }
 
@@ -212,6 +278,9 @@ impl RowScorer for ForestRegressor {
     ) -> std::result::Result<Self, ModelError> {
         let nodes = Nodes::load(arrays, n_features, None)?;
         check_count(saved, &nodes)?;
-        Ok(Self { nodes })
+        Ok(Self {
+            nodes,
+            packed: Prepared::default(),
+        })
     }
 }

@@ -42,6 +42,7 @@ pub mod node;
 pub mod nodes;
 mod nominal;
 mod oob;
+mod packed;
 mod report;
 pub mod sample;
 pub mod settings;

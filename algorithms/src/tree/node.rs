@@ -92,13 +92,4 @@ impl Node {
     pub fn child(&self) -> u32 {
         self.child
     }
-
-    /// Where to go from this node, which is `own`, with value `v` of its feature; a leaf stays. Without a branch, so that the
-    /// walks of several rows or trees overlap. Not for nominal nodes.
-    #[inline(always)]
-    pub(super) fn step(&self, own: u32, v: f64) -> u32 {
-        let left = (v <= self.threshold) | (v.is_nan() & self.is(MISSING_LEFT));
-        let next = self.child + u32::from(!left);
-        if self.is_leaf() { own } else { next }
-    }
 }

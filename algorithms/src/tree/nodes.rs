@@ -8,9 +8,6 @@ use super::bins::category;
 use super::grow::GrownTree;
 use super::node::{LEAF, MISSING_LEFT, MOST_FEATURES, NOMINAL, Node};
 
-/// Walks from roots to leaves that are under way at a time.
-pub(super) const AT_ONCE: usize = 16;
-
 /// The nodes of all trees.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Nodes {
@@ -69,74 +66,40 @@ impl Nodes {
         Ok(())
     }
 
+    /// The nodes of tree `t`, and the index of the first.
+    pub(super) fn tree(&self, t: usize) -> (u32, &[Node]) {
+        let start = self.starts[t];
+        let end = (self.starts.get(t + 1)).map_or(self.nodes.len(), |next| *next as usize);
+        (start, &self.nodes[start as usize..end])
+    }
+
     /// The leaf of tree `t` that the features `x` `(d,)` lead to.
     #[must_use]
     pub fn leaf(&self, t: usize, x: &[f64]) -> &Node {
         let mut node = &self.nodes[self.starts[t] as usize];
         while !node.is_leaf() {
-            let v = x[node.feature() as usize];
-            let left = if node.is(NOMINAL) {
-                self.in_set(node, v)
-            } else if v.is_nan() {
-                node.is(MISSING_LEFT)
-            } else {
-                v <= node.threshold
-            };
-            node = &self.nodes[node.child as usize + usize::from(!left)];
+            node = &self.nodes[node.child as usize + usize::from(self.turns_right(node, x))];
         }
         node
     }
 
-    /// Calls `f` with the leaf of each tree in order that the features `x` `(d,)` lead to.
-    pub fn each_tree(&self, x: &[f64], mut f: impl FnMut(&Node)) {
-        let mut trees = self.starts.chunks_exact(AT_ONCE);
-        if !self.sets.is_empty() || x.is_empty() {
-            (0..self.n_trees()).for_each(|t| f(self.leaf(t, x)));
-            return;
-        }
-        for starts in &mut trees {
-            let mut at = [0; AT_ONCE];
-            at.copy_from_slice(starts);
-            self.descend(&mut at, |_, feature| x[feature]);
-            at.iter().for_each(|i| f(&self.nodes[*i as usize]));
-        }
-        let done = self.n_trees() - trees.remainder().len();
-        (done..self.n_trees()).for_each(|t| f(self.leaf(t, x)));
+    /// True where the features `x` go right at the split of node `i`.
+    #[cold]
+    pub(super) fn turn(&self, i: u32, x: &[f64]) -> bool {
+        self.turns_right(&self.nodes[i as usize], x)
     }
 
-    /// Calls `f(row, leaf)` for each row of features `x` `(n, d)` with its leaf in tree `t`.
-    pub fn each_row(&self, t: usize, d: usize, x: &[f64], mut f: impl FnMut(usize, &Node)) {
-        let n = x.len().checked_div(d).unwrap_or(0);
-        let mut done = 0;
-        while self.sets.is_empty() && done + AT_ONCE <= n {
-            let mut at = [self.starts[t]; AT_ONCE];
-            let rows = &x[done * d..(done + AT_ONCE) * d];
-            self.descend(&mut at, |lane, feature| rows[lane * d + feature]);
-            for (lane, i) in at.iter().enumerate() {
-                f(done + lane, &self.nodes[*i as usize]);
-            }
-            done += AT_ONCE;
-        }
-        for i in done..n {
-            f(i, self.leaf(t, &x[i * d..(i + 1) * d]));
-        }
-    }
-
-    /// Walks several times at once, each from its own node to a leaf: the wait for one node's memory is hidden by the others.
     #[inline(always)]
-    fn descend(&self, at: &mut [u32; AT_ONCE], value: impl Fn(usize, usize) -> f64) {
-        loop {
-            let mut moved = 0;
-            for (lane, own) in at.iter_mut().enumerate() {
-                let node = &self.nodes[*own as usize];
-                let next = node.step(*own, value(lane, node.feature() as usize));
-                moved |= next ^ *own;
-                *own = next;
-            }
-            if moved == 0 {
-                return;
-            }
-        }
+    fn turns_right(&self, node: &Node, x: &[f64]) -> bool {
+        let v = x[node.feature() as usize];
+        let left = if node.is(NOMINAL) {
+            self.in_set(node, v)
+        } else if v.is_nan() {
+            node.is(MISSING_LEFT)
+        } else {
+            v <= node.threshold
+        };
+        !left
     }
 
     fn in_set(&self, node: &Node, v: f64) -> bool {

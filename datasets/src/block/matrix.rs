@@ -51,6 +51,19 @@ impl<T: ArrowNativeType> Matrix<T> {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
+    /// A copy of these rows alone, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let mut values = Vec::with_capacity(rows.len() * self.width);
+        rows.iter()
+            .for_each(|&i| values.extend_from_slice(self.row(i)));
+        Self {
+            values: values.into(),
+            rows: rows.len(),
+            width: self.width,
+        }
+    }
+
     /// The matrix `(n, d)` as a view.
     #[must_use]
     pub fn view(&self) -> ArrayView2<'_, T> {

@@ -86,6 +86,19 @@ impl Mixed {
         &self.ones[i * self.per_row..(i + 1) * self.per_row]
     }
 
+    /// A copy of these rows alone, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let ones = rows.iter().flat_map(|&i| self.ones(i).iter().copied());
+        Self {
+            numbers: self.numbers.select(rows),
+            slots: self.slots.clone(),
+            ones: ones.collect(),
+            per_row: self.per_row,
+            width: self.width,
+        }
+    }
+
     /// Every slot written out.
     #[must_use]
     pub fn to_dense(&self) -> Array2<f64> {

@@ -52,6 +52,17 @@ impl Features {
         }
     }
 
+    /// A copy of these rows alone, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::F64(x) => Self::F64(x.select(rows)),
+            Self::F32(x) => Self::F32(x.select(rows)),
+            Self::Csr(x) => Self::Csr(x.select(rows)),
+            Self::Mixed(x) => Self::Mixed(x.select(rows)),
+        }
+    }
+
     /// Bytes held, about.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -118,6 +129,24 @@ impl Csr {
         (&self.indices[range.clone()], &self.values[range])
     }
 
+    /// A copy of these rows alone, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let mut selected = Self {
+            offsets: vec![0],
+            indices: Vec::new(),
+            values: Vec::new(),
+            width: self.width,
+        };
+        for &i in rows {
+            let (indices, values) = self.row(i);
+            selected.indices.extend_from_slice(indices);
+            selected.values.extend_from_slice(values);
+            selected.offsets.push(selected.values.len());
+        }
+        selected
+    }
+
     /// Every slot written out.
     #[must_use]
     pub fn to_dense(&self) -> Array2<f64> {
@@ -170,6 +199,18 @@ impl Block {
         self.weight.as_ref().map_or(1.0, |w| w[i])
     }
 
+    /// A copy of these rows alone, in this order; each below [`Block::n_rows`].
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let of = |column: &Vec<f64>| rows.iter().map(|&i| column[i]).collect();
+        Self {
+            features: self.features.select(rows),
+            label: self.label.as_ref().map(of),
+            weight: self.weight.as_ref().map(of),
+            row_ids: rows.iter().map(|&i| self.row_ids[i]).collect(),
+        }
+    }
+
     /// The features as a dense `f64` matrix.
     #[must_use]
     pub fn dense(&self) -> CowArray<'_, f64, Ix2> {
@@ -182,5 +223,43 @@ impl Block {
         self.features.memory()
             + 8 * self.n_rows()
                 * (1 + usize::from(self.label.is_some()) + usize::from(self.weight.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn selected_rows_are_the_same_whatever_way_they_are_stored() {
+        let dense = array![[1.0, 0.0, 1.0], [2.0, 1.0, 0.0], [3.0, 0.0, 0.0]];
+        let csr = Csr {
+            offsets: vec![0, 2, 4, 5],
+            indices: vec![0, 2, 0, 1, 0],
+            values: vec![1.0, 1.0, 2.0, 1.0, 3.0],
+            width: 3,
+        };
+        let numbers = array![[1.0], [2.0], [3.0]].into();
+        let mixed = Mixed::new(numbers, Arc::new([0]), vec![2, 1, 3], 1, 3).unwrap();
+        for features in [
+            Features::F64(dense.clone().into()),
+            Features::F32(dense.mapv(|v| v as f32).into()),
+            Features::Csr(csr),
+            Features::Mixed(mixed),
+        ] {
+            let block = Block {
+                features,
+                label: Some(vec![7.0, 8.0, 9.0]),
+                weight: None,
+                row_ids: Arc::new([4, 5, 6]),
+            };
+            let some = block.select(&[2, 0]);
+            assert_eq!(some.dense(), array![[3.0, 0.0, 0.0], [1.0, 0.0, 1.0]]);
+            assert_eq!((some.label, some.weight), (Some(vec![9.0, 7.0]), None));
+            assert_eq!(*some.row_ids, [6, 4]);
+            assert_eq!(block.select(&[]).n_rows(), 0);
+        }
     }
 }

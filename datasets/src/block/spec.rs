@@ -187,7 +187,12 @@ impl BlockSpec {
                 Some(shared) => shared,
                 None => read_rows(&vectors).into_iter().map(|v| v as f32).collect(),
             };
-            let unfit = |piece: &[f32]| simd::dispatch(|| !all_finite_f32(piece));
+            let unfit = |piece: &[f32]| {
+                simd::dispatch(
+                    #[inline(always)]
+                    || !all_finite_f32(piece),
+                )
+            };
             if let Some(k) = first(&flat, unfit, |v| bad(f64::from(v))) {
                 return Err(refuse(k / d, k % d, f64::from(flat[k])));
             }
@@ -197,7 +202,12 @@ impl BlockSpec {
             Some(shared) => shared,
             None => read_rows(&vectors).into(),
         };
-        let unfit = |piece: &[f64]| simd::dispatch(|| !all_finite_f64(piece));
+        let unfit = |piece: &[f64]| {
+            simd::dispatch(
+                #[inline(always)]
+                || !all_finite_f64(piece),
+            )
+        };
         if let Some(k) = first(&flat, unfit, bad) {
             return Err(refuse(k / d, k % d, flat[k]));
         }
@@ -255,7 +265,12 @@ fn check_number(schema: &Schema, name: &str, errors: &mut Vec<SchemaError>) {
 
 fn finite(batch: &Batch, column: &str) -> Result<Vec<f64>> {
     let numbers = batch.numbers(column)?;
-    if numbers.null_count() == 0 && simd::dispatch(|| all_finite_f64(numbers.values())) {
+    if numbers.null_count() == 0
+        && simd::dispatch(
+            #[inline(always)]
+            || all_finite_f64(numbers.values()),
+        )
+    {
         return Ok(numbers.values().to_vec());
     }
     let mut out = Vec::with_capacity(numbers.len());

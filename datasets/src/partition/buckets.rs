@@ -6,10 +6,11 @@ use crate::arrow::array::{ArrayRef, UInt32Array};
 use crate::arrow::compute;
 
 use crate::batch::Batch;
+use crate::memory::Memory;
 use crate::schema::Schema;
 use crate::source::BLOCK_ROWS;
 use crate::spill::{Extent, SpillFile};
-use crate::store::{Budget, StoreBuilder, StoredSource, from_bytes, to_bytes};
+use crate::store::{StoreBuilder, StoredSource, from_bytes, to_bytes};
 use crate::{DataError, Result};
 
 /// The rows of each bucket that occurs in a batch, in row order.
@@ -127,7 +128,7 @@ impl Buckets {
         if self.limit.is_some_and(|limit| 2 * self.held > limit) {
             self.write_out()?;
         }
-        let mut store = StoreBuilder::new(self.schema.clone(), Budget::new(self.limit));
+        let mut store = StoreBuilder::new(self.schema.clone(), &Memory::limited(self.limit));
         let mut cuts = Vec::new();
         for bucket in std::mem::take(&mut self.buckets) {
             if bucket.spilled.is_empty() && bucket.held.is_empty() {

@@ -9,11 +9,11 @@ pub use pulp::{Simd, WithSimd};
 pub use vectors::{VectorKernel, Vectors, vectors};
 
 /// Runs a kernel with the widest vectors of this processor: written over [`Simd`], or a closure of plain loops, which the
-/// compiler then vectorises for that instruction set. What the closure calls must be inlined into it to profit.
+/// compiler then vectorises for that instruction set. To profit, the closure and what it calls must be inlined.
 ///
 /// ```
 /// let x = [1.0_f32; 100];
-/// let sum = emberline_datasets::simd::dispatch(|| x.iter().sum::<f32>());
+/// let sum = emberline_datasets::simd::dispatch(#[inline(always)] || x.iter().sum::<f32>());
 /// assert_eq!(sum, 100.0);
 /// ```
 #[inline(always)]

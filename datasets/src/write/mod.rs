@@ -1,6 +1,6 @@
 //! Writing tables: CSV, JSON lines and Parquet.
 //!
-//! A [`TableWriter`] writes to a temporary file beside the target and renames it at the end: a target is whole or untouched.
+//! A [`TableWriter`] writes a [`WholeFile`]: a target is whole or untouched.
 
 mod csv;
 mod jsonl;
@@ -11,14 +11,14 @@ mod value;
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
+use std::sync::Arc;
 
 use self::csv::CsvWriter;
 use self::jsonl::JsonlWriter;
 use self::parquet::ParquetTable;
 pub(crate) use self::value::{Value, date, timestamp, value};
 use crate::batch::Batch;
+use crate::files::{Disk, RealDisk, WholeFile};
 use crate::options::Format;
 use crate::schema::Schema;
 use crate::{DataError, Result};
@@ -50,7 +50,7 @@ enum Target {
 #[derive(Debug)]
 pub(crate) enum Sink {
     StandardOutput(BufWriter<std::io::Stdout>),
-    File(BufWriter<NamedTempFile>),
+    File(BufWriter<WholeFile>),
 }
 
 impl Write for Sink {
@@ -85,7 +85,19 @@ impl TableWriter {
     /// # Errors
     /// A format that cannot be told or is not written, columns whose names would collide, a folder that cannot be written.
     pub fn create(path: impl AsRef<Path>, format: Option<Format>, schema: &Schema) -> Result<Self> {
-        let path = path.as_ref();
+        Self::create_on(Arc::new(RealDisk), path.as_ref(), format, schema)
+    }
+
+    /// As [`TableWriter::create`], through another disk.
+    ///
+    /// # Errors
+    /// As [`TableWriter::create`].
+    pub fn create_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        format: Option<Format>,
+        schema: &Schema,
+    ) -> Result<Self> {
         let to_output = path == Path::new("-");
         let format = match format.or_else(|| crate::source::format_of(path)) {
             Some(format) => format,
@@ -107,7 +119,7 @@ impl TableWriter {
             (Target::StandardOutput, Sink::StandardOutput(out))
         } else {
             let path = path.to_owned();
-            let file = temporary_beside(&path)?;
+            let file = WholeFile::create(disk, &path).map_err(|e| DataError::io(&path, e))?;
             (Target::File { path }, Sink::File(BufWriter::new(file)))
         };
         let tabs = path.extension().is_some_and(|e| e == "tsv");
@@ -171,10 +183,7 @@ impl TableWriter {
             Sink::StandardOutput(mut out) => out.flush().map_err(fail)?,
             Sink::File(out) => {
                 let file = out.into_inner().map_err(|e| fail(e.into_error()))?;
-                file.as_file().sync_all().map_err(fail)?;
-                if let Target::File { path } = &self.target {
-                    file.persist(path).map_err(|e| fail(e.error))?;
-                }
+                file.finish(true).map_err(fail)?;
             }
         }
         Ok(self.rows)
@@ -196,24 +205,6 @@ fn unknown(path: &Path, why: &str) -> DataError {
         origin: path.display().to_string(),
         message: format!("{why}; write to a name that ends in .csv, .tsv, .jsonl or .parquet"),
     }
-}
-
-fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".emberline-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private by default; a result file is as readable as any other (the umask still applies).
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
-        .tempfile_in(folder)
-        .map_err(|e| DataError::io(path, e))
 }
 
 /// The columns of a batch must be those the writer was made for.

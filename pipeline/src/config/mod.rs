@@ -160,8 +160,17 @@ impl Config {
     /// The run: seed, engine and memory limit; without events.
     #[must_use]
     pub fn run(&self) -> Run {
+        let limit = self.memory_limit.map(|limit| limit.0);
+        let partitioned = self
+            .partition_memory()
+            .filter(|_| self.data.partition_by.is_some());
         Run::local(self.seed, self.engine.threads)
-            .with_memory_limit(self.memory_limit.map(|limit| limit.0))
+            .with_memory_limit(limit.map(|limit| limit - partitioned.unwrap_or(0)))
+    }
+
+    /// What rows that `data.partition_by` brings together may hold of the memory limit; the run has the rest.
+    fn partition_memory(&self) -> Option<u64> {
+        self.memory_limit.map(|limit| limit.0 / 4)
     }
 
     /// Which rows the model is measured on.

@@ -166,8 +166,11 @@ fn check_source(options: &SourceOptions, root: &DeTable<'_>, notes: &mut Notes) 
     );
     require(
         "delimiter",
-        options.delimiter.as_deref().is_none_or(|d| d.len() == 1),
-        "one ASCII character",
+        options
+            .delimiter
+            .as_deref()
+            .is_none_or(|d| d.len() == 1 && !["\"", "\n", "\r", "\0"].contains(&d)),
+        "one ASCII character other than a quote or a line end",
     );
     require(
         "partition_by",

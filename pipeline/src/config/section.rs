@@ -96,6 +96,10 @@ pub(super) fn plain(message: &str) -> String {
         ("invalid type: sequence", "invalid type: list"),
         ("invalid type: map", "invalid type: table"),
         ("unknown variant", "unknown choice"),
+        (
+            "wanted string or table",
+            "expected one of its choices as text",
+        ),
     ] {
         message = message.replace(rust, words);
     }

@@ -133,7 +133,11 @@ fn note_param(
     registry: &Registry,
     notes: &mut Notes,
 ) {
-    let (found, complete) = place.find(&error.name);
+    let (found, complete) = match place.find(&error.name) {
+        // What is not given is missing because of something that is: a word of the message.
+        (_, false) if !given(&error.name, place) => mentioned(place, &error.message),
+        found => found,
+    };
     let message = plain(&error.message);
     let what = format!(
         "stage `{}`: parameter `{}` {message}",
@@ -145,6 +149,19 @@ fn note_param(
         found.value.clone()
     };
     notes.at(span, what);
+}
+
+fn given(path: &str, place: &Place) -> bool {
+    let key = path.split(['.', '[']).next().unwrap_or(path);
+    place.children.contains_key(key)
+}
+
+/// The parameter given that a message names, else the whole stage.
+fn mentioned<'p>(place: &'p Place, message: &str) -> (&'p Place, bool) {
+    let words = message.split('`').skip(1).step_by(2);
+    let keys = words.filter_map(|word| word.split([' ', '=']).next());
+    let found = keys.filter_map(|key| place.children.get(key)).next();
+    found.map_or((place, false), |p| (p, false))
 }
 
 /// Whether the last key of a parameter's path is one that its stage, or the nested stage it belongs to, takes.

@@ -68,7 +68,7 @@ impl Engine for Local {
                 Ok((Some(spec.block(&batch)?), slots))
             }
         };
-        let mut builder = PinnedBuilder::new(run.memory_limit);
+        let mut builder = PinnedBuilder::new(&run.memory);
         let mut slots: Option<Arc<[Slot]>> = None;
         self.install(|| {
             map_in_order(n, read, |(block, described)| {

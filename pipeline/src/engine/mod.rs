@@ -32,7 +32,7 @@ pub trait Engine: Send + Sync {
     /// Kind and size, for people: `local, 2 threads`.
     fn describe(&self) -> String;
 
-    /// Materialises blocks, within `run.memory_limit` in memory and beyond it on disk; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
+    /// Materialises blocks, within `run.memory` and beyond it on disk; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
     ///
     /// # Errors
     /// The data cannot be read or do not fit `spec`.

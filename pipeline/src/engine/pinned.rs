@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberline_datasets::spill::{Extent, SpillFile};
-use emberline_datasets::{Block, DataError, Slot};
+use emberline_datasets::{Block, DataError, Held, Memory, Slot};
 
 use super::round::{BlockSource, Boxed, ErasedRound};
 use super::spilled::{from_bytes, to_bytes};
@@ -21,8 +21,7 @@ enum Kept {
 /// file and read back at each use. Every round passes over all blocks in the same order, so keeping the first ones saves
 /// as many reads as any rule could: the least recently used block is always the next one needed.
 pub struct PinnedBuilder {
-    limit: Option<u64>,
-    held: u64,
+    held: Held,
     kept: Vec<Kept>,
     spill: Option<SpillFile>,
     rows: u64,
@@ -30,12 +29,11 @@ pub struct PinnedBuilder {
 }
 
 impl PinnedBuilder {
-    /// Holds at most `memory_limit` bytes in memory; `None` holds all.
+    /// Holds as many blocks in memory as are free of it now.
     #[must_use]
-    pub fn new(memory_limit: Option<u64>) -> Self {
+    pub fn new(memory: &Memory) -> Self {
         Self {
-            limit: memory_limit,
-            held: 0,
+            held: memory.nothing(),
             kept: Vec::new(),
             spill: None,
             rows: 0,
@@ -50,9 +48,7 @@ impl PinnedBuilder {
     pub fn push(&mut self, block: Block) -> Result<()> {
         self.rows += block.n_rows() as u64;
         self.width.get_or_insert(block.n_features());
-        let bytes = block.memory() as u64;
-        if self.limit.is_none_or(|limit| self.held + bytes <= limit) {
-            self.held += bytes;
+        if self.held.grow(block.memory() as u64) {
             self.kept.push(Kept::Memory(Arc::new(block)));
             return Ok(());
         }
@@ -78,6 +74,7 @@ impl PinnedBuilder {
         Pinned {
             scratch: self.kept.iter().map(|_| Mutex::default()).collect(),
             blocks: self.kept,
+            _held: self.held,
             spill: self.spill,
             rows: self.rows,
             width: self.width.unwrap_or(slots.len()),
@@ -89,6 +86,7 @@ impl PinnedBuilder {
 /// An estimator's columns as blocks, kept where the rounds run.
 pub struct Pinned {
     blocks: Vec<Kept>,
+    _held: Held,
     spill: Option<SpillFile>,
     scratch: Vec<Mutex<BTreeMap<&'static str, Option<Boxed>>>>,
     rows: u64,
@@ -105,6 +103,7 @@ impl Pinned {
             rows: blocks.iter().map(|b| b.n_rows() as u64).sum(),
             width: blocks.first().map_or(slots.len(), |b| b.n_features()),
             blocks: blocks.into_iter().map(Kept::Memory).collect(),
+            _held: Memory::default().nothing(),
             spill: None,
             slots,
         }

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use emberline_datasets::files::{Disk, RealDisk, Step, WholeFile, folder_of};
 use serde::Serialize;
 
 use super::{ModelFile, container};
@@ -36,10 +38,17 @@ impl ModelFile {
     /// # Errors
     /// `path` exists and `overwrite` is not set (also when another process was faster), or writing fails.
     pub fn save(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<Saved> {
-        let path = path.as_ref();
+        self.save_on(Arc::new(RealDisk), path.as_ref(), overwrite)
+    }
+
+    /// As [`ModelFile::save`], through another disk.
+    ///
+    /// # Errors
+    /// As [`ModelFile::save`].
+    pub fn save_on(&self, disk: Arc<dyn Disk>, path: &Path, overwrite: bool) -> Result<Saved> {
         Self::check_target(path, overwrite)?;
         let bytes = self.to_bytes()?;
-        write(path, &bytes, overwrite)?;
+        write(disk, path, &bytes, overwrite)?;
         Ok(Saved::of(&bytes))
     }
 
@@ -92,58 +101,26 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> ModelError + '_ {
     }
 }
 
-fn write(path: &Path, bytes: &[u8], overwrite: bool) -> std::result::Result<(), ModelError> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
-    let mut temporary = temporary(folder).map_err(io(folder))?;
-    temporary.write_all(bytes).map_err(io(temporary.path()))?;
-    temporary
-        .as_file()
-        .sync_all()
-        .map_err(io(temporary.path()))?;
-    // Without `overwrite` the move itself refuses an existing target: of two writers one wins.
-    let moved = if overwrite {
-        temporary.persist(path)
-    } else {
-        temporary.persist_noclobber(path)
-    };
-    moved.map_err(|e| match e.error.kind() {
+fn write(
+    disk: Arc<dyn Disk>,
+    path: &Path,
+    bytes: &[u8],
+    overwrite: bool,
+) -> std::result::Result<(), ModelError> {
+    let folder = folder_of(path);
+    disk.before(Step::Folder, folder)
+        .and_then(|()| std::fs::create_dir_all(folder))
+        .map_err(io(folder))?;
+    let written = WholeFile::create(disk, path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.finish(overwrite)
+    });
+    written.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => ModelError::Exists {
             file: path.display().to_string(),
         },
-        _ => io(path)(e.error),
-    })?;
-    sync_folder(folder).map_err(io(folder))
-}
-
-#[cfg(unix)]
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    // A temporary file is private by default; a model gets what the process gives any new file.
-    let usual = std::fs::Permissions::from_mode(0o666);
-    tempfile::Builder::new()
-        .prefix(".ember-")
-        .permissions(usual)
-        .tempfile_in(folder)
-}
-
-#[cfg(not(unix))]
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".ember-")
-        .tempfile_in(folder)
-}
-
-/// Makes the new name durable. Only Unix can open a folder for that.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+        _ => io(path)(e),
+    })
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, ModelError> {

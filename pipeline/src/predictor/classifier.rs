@@ -20,6 +20,8 @@ use super::{FeatureInput, SavedPredictor, extend};
 
 /// How a fitted classifier scores one row.
 pub trait ClassScorer: Debug + Send + Sync + Sized + 'static {
+    /// Makes, once, what scoring goes faster with. Called when the path of a record is compiled, so that no record waits for it.
+    fn prepare(&self) {}
     /// Writes one raw score a class (margins, votes) for the features `x` `(d,)`. Does not allocate.
     fn raw(&self, x: &[f64], raw: &mut [f64]);
     /// As [`ClassScorer::raw`] for `n` rows, at least one: features `(n, d)`, scores `(n, k)`. The same bits as row by row.
@@ -232,6 +234,7 @@ impl<K: ClassScorer> Transformer for ClassifierModel<K> {
             self.classes.clone(),
         );
         let k = classes.len();
+        scorer.prepare();
         Ok(Box::new(move |cells: &mut [Cell]| {
             let mut raw = std::mem::take(&mut cells[to_raw]);
             let mut probability = std::mem::take(&mut cells[to_probability]);

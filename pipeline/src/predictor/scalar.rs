@@ -16,6 +16,8 @@ use super::{FeatureInput, SavedPredictor, extend};
 
 /// How a fitted regressor or clusterer maps one row to one number.
 pub trait RowScorer: Debug + Send + Sync + Sized + 'static {
+    /// Makes, once, what scoring goes faster with. Called when the path of a record is compiled, so that no record waits for it.
+    fn prepare(&self) {}
     /// The prediction for the features `x` `(d,)`: a number, or a cluster index. Does not allocate.
     fn predict(&self, x: &[f64]) -> f64;
     /// As [`RowScorer::predict`] for at least one row: features `(n, d)`, predictions `(n,)`. The same bits as row by row.
@@ -115,6 +117,7 @@ impl<K: RowScorer> Transformer for ScalarModel<K> {
         extend(layout.schema(), vec![column.clone()])?;
         let to = layout.add(column);
         let (scorer, input) = (self.scorer.clone(), self.input.clone());
+        scorer.prepare();
         Ok(Box::new(move |cells: &mut [Cell]| {
             cells[to] = Cell::Number(scorer.predict(input.record(&cells[from])?));
             Ok(true)

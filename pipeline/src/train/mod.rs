@@ -57,6 +57,9 @@ pub struct TrainOutcome {
     pub timings: Timings,
     /// What the user should know, of all stages and metrics.
     pub warnings: Vec<String>,
+    /// The checkpoint, where the plan wants one: held until the model is saved, so that no other process takes the run up, and
+    /// then to be discarded.
+    pub checkpoint: Option<Arc<Journal>>,
 }
 
 /// Wall times in seconds.
@@ -115,7 +118,7 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
     let sides = timed(&mut timings.load, || Sides::load(plan, run))?;
     let columns = data_columns(&plan.pipeline, sides.train.schema());
     let data = profile(&sides.train, &columns, run)?;
-    let fitted = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
+    let (fitted, checkpoint) = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
     let mut warnings = sides.warnings.clone();
     warnings.extend(fit_warnings(&fitted));
     let measured = timed(&mut timings.evaluate, || {
@@ -151,6 +154,7 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
         rows: sides.rows,
         timings,
         warnings,
+        checkpoint,
     })
 }
 
@@ -170,14 +174,16 @@ impl Sides {
         // Several estimators read the training rows, each more than once. Held-out rows that come from elsewhere are read
         // once and need not be kept.
         let columns = data_columns(&plan.pipeline, train.schema());
+        // The other half is for blocks, which are read once a round and not once a stage.
+        let memory = run.memory.part(2);
         let (train, test) = match test {
             Some(test) if plan.test.is_none() => {
                 let mut parts =
-                    Dataset::cache_parts(&[train, test], &columns, run.memory_limit)?.into_iter();
+                    Dataset::cache_parts(&[train, test], &columns, &memory)?.into_iter();
                 (parts.next(), parts.next())
             }
             test => {
-                let parts = Dataset::cache_parts(&[train], &columns, run.memory_limit)?;
+                let parts = Dataset::cache_parts(&[train], &columns, &memory)?;
                 (parts.into_iter().next(), test)
             }
         };
@@ -242,9 +248,14 @@ fn measure(
 }
 
 /// Fits under a journal where the plan wants checkpoints; a run that is stopped writes what it has.
-fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Result<FittedPipeline> {
+fn fit(
+    plan: &TrainPlan,
+    sides: &Sides,
+    data: &DataEvidence,
+    run: &Run,
+) -> Result<(FittedPipeline, Option<Arc<Journal>>)> {
     let Some(checkpoints) = &plan.checkpoints else {
-        return plan.pipeline.fit(&sides.train, run);
+        return Ok((plan.pipeline.fit(&sides.train, run)?, None));
     };
     let identity = Identity {
         config: plan.config_text.clone().unwrap_or_default(),
@@ -262,11 +273,11 @@ fn fit(plan: &TrainPlan, sides: &Sides, data: &DataEvidence, run: &Run) -> Resul
         Err(error) if !error.may_pass() => journal.discard()?,
         _ => journal.flush()?,
     }
-    fitted
+    Ok((fitted?, Some(journal)))
 }
 
 /// Columns that the digest of the data covers, by name: those the stages read, the label and the weight.
-fn data_columns(pipeline: &Pipeline, schema: &Schema) -> Vec<String> {
+pub(crate) fn data_columns(pipeline: &Pipeline, schema: &Schema) -> Vec<String> {
     let mut columns = pipeline.required_columns(schema);
     let roles = schema.roles();
     for role in [&roles.label, &roles.weight].into_iter().flatten() {

@@ -3,10 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::mutate::{Dice, change, change_arrays};
+use super::mutate::{change, change_arrays};
 use super::{Held, Property, Tried, Verdict, ensure, refused};
 use crate::conformance::scored::score;
+use crate::conformance::scratch::Scratch;
 use crate::conformance::subject::Subject;
+use crate::datasets::random::Draw;
 use crate::pipeline::SavedStage;
 use crate::prelude::*;
 
@@ -24,7 +26,7 @@ const MUTANTS: u64 = 400;
 /// A model file loads to a model that predicts the same bits and saves the same bytes, and is not overwritten unasked; the unfitted stage
 /// is its TOML.
 fn save_and_load(s: &Subject<'_>) -> Verdict {
-    let folder = tempfile::tempdir().tried("temporary folder")?;
+    let folder = Scratch::new().tried("temporary folder")?;
     let path = folder.path().join("model.ember");
     let file = s.fitted()?.file();
     file.save(&path, false).tried("save")?;
@@ -98,10 +100,11 @@ fn damaged(s: &Subject<'_>) -> Verdict {
     let batch = table.batch().tried("table")?;
     let (mut refused, mut slowest) = (0, Duration::ZERO);
     for seed in 0..MUTANTS {
-        let mut dice = Dice(seed);
+        let mut stream = Draw::new(seed, "conformance mutants").stream();
+        let mut below = |n: usize| stream.below(n as u64) as usize;
         let (mut saved, mut arrays) = (saved.clone(), arrays.clone());
-        if dice.below(2) == 0 || !change_arrays(&mut arrays, &mut dice) {
-            change(&mut saved.state, &mut dice);
+        if below(2) == 0 || !change_arrays(&mut arrays, &mut below) {
+            change(&mut saved.state, &mut below);
         }
         let started = Instant::now();
         // What loads must also work or refuse: on a batch and on a record.
@@ -168,7 +171,7 @@ fn wrong_kind(s: &Subject<'_>) -> Verdict {
         }
     }
     ensure!(refusals > 0, "every state passes for one of `{own}`");
-    let folder = tempfile::tempdir().tried("temporary folder")?;
+    let folder = Scratch::new().tried("temporary folder")?;
     let path = folder.path().join("stage.toml");
     let text = format!(
         "[[pipeline]]\nstage = \"{}\"\n{}\n",

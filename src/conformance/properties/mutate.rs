@@ -1,56 +1,39 @@
-//! Changes to model content, by a generator of its own, so that a failing seed can be named and run again.
+//! Changes to model content, by throws of the caller's dice, so that a failing seed can be named and run again.
 
 use serde_json::{Map, Value};
 
 use crate::pipeline::Arrays;
 use crate::pipeline::persist::{Numbers, Tensor};
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-#[derive(Debug, Clone)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0..n`; 0 for `n` 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n.max(1) as u64) as usize
-    }
-}
+/// Gives a number below its argument, and 0 for 0: a throw of dice with that many faces.
+pub type Below<'a> = dyn FnMut(usize) -> usize + 'a;
 
 /// Changes one value somewhere in a JSON document.
-pub fn change(value: &mut Value, dice: &mut Dice) {
+pub fn change(value: &mut Value, below: &mut Below<'_>) {
     let n = match value {
         Value::Array(items) => items.len(),
         Value::Object(fields) => fields.len(),
         _ => 0,
     };
-    if n > 0 && dice.below(6) > 0 {
-        let i = dice.below(n);
+    if n > 0 && below(6) > 0 {
+        let i = below(n);
         let inner = match value {
             Value::Array(items) => items.get_mut(i),
             Value::Object(fields) => fields.values_mut().nth(i),
             _ => None,
         };
         if let Some(inner) = inner {
-            change(inner, dice);
+            change(inner, below);
         }
         return;
     }
-    *value = match (dice.below(12), &mut *value) {
+    *value = match (below(12), &mut *value) {
         (0, _) => Value::Null,
         (1, _) => Value::from(1_u64 << 60),
         (2, _) => Value::from(-1),
         (3, _) => Value::from(1e308),
         (4, _) => Value::from("nan"),
-        (5, _) => Value::from("x".repeat(1 << dice.below(17))),
+        (5, _) => Value::from("x".repeat(1 << below(17))),
         (6, Value::Array(items)) => {
             items.truncate(n / 2);
             return;
@@ -61,7 +44,7 @@ pub fn change(value: &mut Value, dice: &mut Dice) {
             return;
         }
         (6, Value::Object(fields)) => {
-            let key = fields.keys().nth(dice.below(n)).cloned();
+            let key = fields.keys().nth(below(n)).cloned();
             fields.remove(&key.unwrap_or_default());
             return;
         }
@@ -71,26 +54,26 @@ pub fn change(value: &mut Value, dice: &mut Dice) {
         }
         (8, Value::Number(number)) => Value::from(number.as_f64().unwrap_or(0.0) + 1.0),
         (9, Value::Number(number)) => Value::from(number.as_i64().unwrap_or(0) + 1),
-        (10, _) => Value::Array(vec![Value::from(0); dice.below(1000)]),
+        (10, _) => Value::Array(vec![Value::from(0); below(1000)]),
         _ => Value::Object(Map::new()),
     };
 }
 
 /// Changes one array: a number in it, its shape, its type, or takes it away. False where there is none.
-pub fn change_arrays(arrays: &mut Arrays, dice: &mut Dice) -> bool {
+pub fn change_arrays(arrays: &mut Arrays, below: &mut Below<'_>) -> bool {
     let names: Vec<&String> = arrays.tensors().keys().collect();
     if names.is_empty() {
         return false;
     }
-    let chosen = names[dice.below(names.len())].clone();
+    let chosen = names[below(names.len())].clone();
     let mut changed = Arrays::new();
     for (name, tensor) in arrays.tensors() {
         let mut tensor = tensor.clone();
         if *name == chosen {
-            if dice.below(8) == 0 {
+            if below(8) == 0 {
                 continue;
             }
-            change_tensor(&mut tensor, dice);
+            change_tensor(&mut tensor, below);
         }
         changed.insert(name.clone(), tensor);
     }
@@ -98,14 +81,14 @@ pub fn change_arrays(arrays: &mut Arrays, dice: &mut Dice) -> bool {
     true
 }
 
-fn change_tensor(tensor: &mut Tensor, dice: &mut Dice) {
-    fn set<T: Copy>(values: &mut [T], dice: &mut Dice, choices: &[T]) {
-        let i = dice.below(values.len());
+fn change_tensor(tensor: &mut Tensor, below: &mut Below<'_>) {
+    fn set<T: Copy>(values: &mut [T], below: &mut Below<'_>, choices: &[T]) {
+        let i = below(values.len());
         if let Some(v) = values.get_mut(i) {
-            *v = choices[dice.below(choices.len())];
+            *v = choices[below(choices.len())];
         }
     }
-    match dice.below(6) {
+    match below(6) {
         0 => tensor.shape.reverse(),
         1 => tensor.shape = vec![usize::MAX, 2],
         2 => {
@@ -113,11 +96,11 @@ fn change_tensor(tensor: &mut Tensor, dice: &mut Dice) {
             tensor.shape = vec![0];
         }
         _ => match &mut tensor.numbers {
-            Numbers::F64(v) => set(v, dice, &[f64::NAN, f64::INFINITY, -1.0, 0.0, 1e308, 0.5]),
-            Numbers::F32(v) => set(v, dice, &[f32::NAN, f32::INFINITY, -1.0, 0.0]),
-            Numbers::I64(v) => set(v, dice, &[i64::MAX, i64::MIN, -1, 0]),
-            Numbers::U32(v) => set(v, dice, &[u32::MAX, u32::MAX - 1, 0, 1, 7]),
-            Numbers::U8(v) => set(v, dice, &[u8::MAX, 0, 1, 2]),
+            Numbers::F64(v) => set(v, below, &[f64::NAN, f64::INFINITY, -1.0, 0.0, 1e308, 0.5]),
+            Numbers::F32(v) => set(v, below, &[f32::NAN, f32::INFINITY, -1.0, 0.0]),
+            Numbers::I64(v) => set(v, below, &[i64::MAX, i64::MIN, -1, 0]),
+            Numbers::U32(v) => set(v, below, &[u32::MAX, u32::MAX - 1, 0, 1, 7]),
+            Numbers::U8(v) => set(v, below, &[u8::MAX, 0, 1, 2]),
         },
     }
 }

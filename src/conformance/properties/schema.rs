@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Held, Property, Tried, Verdict, ensure, refused};
 use crate::conformance::scored::score_dataset;
+use crate::conformance::scratch::Scratch;
 use crate::conformance::subject::{Fit, Subject};
 use crate::conformance::table::{Cells, Table};
 use crate::datasets::source::MemorySource;
@@ -40,7 +41,7 @@ fn input_untouched(s: &Subject<'_>) -> Verdict {
             "the rows were changed"
         );
     }
-    let folder = tempfile::tempdir().tried("temporary folder")?;
+    let folder = Scratch::new().tried("temporary folder")?;
     let path = folder.path().join("table.parquet");
     let schema = s.table().schema().tried("schema")?;
     let mut writer = TableWriter::create(&path, None, &schema).tried("write")?;

@@ -117,6 +117,13 @@ impl Estimator for OneVsRest {
         };
         Ok(Fitted { model, report })
     }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        match &self.base {
+            Base::Logistic(_) => Some(0),
+            Base::Other(base) => base.memory_of_fit(input, rows),
+        }
+    }
 }
 
 type Parts = (OneVsRestScorer, FeatureInput, FitReport);

@@ -17,11 +17,11 @@ use emberline_pipeline::{
 use ndarray::Array2;
 use serde_json::Value;
 
-use super::kernel::{Centres, Geometry};
+use super::kernel::{Centres, Geometry, Sums};
 use super::model::{KMeansModel, array_of, output_columns};
 use super::params::{DistanceMeasure, InitMode, KMeansParams};
-use super::recluster::mean;
-use super::rounds::{Assign, Choice, Moved, Pick, Sums};
+use super::recluster::moved;
+use super::rounds::{Assign, Choice, Moved, Pick};
 use super::seeding::Seeding;
 use crate::columns::weight_column;
 
@@ -418,16 +418,7 @@ impl Start {
             });
             return Next::Rest;
         }
-        let mut next = self.centres.clone();
-        let d = next.d();
-        for c in (0..next.k()).filter(|c| !empty.contains(c)) {
-            mean(
-                &sums.sums[c * d..(c + 1) * d],
-                sums.weights[c],
-                geometry,
-                next.row_mut(c),
-            );
-        }
+        let next = moved(sums, &self.centres, geometry);
         Next::Move(next, empty)
     }
 

@@ -1,6 +1,6 @@
 //! `kmeans`: `k` centres with a small summed squared distance to their rows.
 //!
-//! `fit` is the loop on the driver, `seeding` and `recluster` find its first centres, `rounds` says what is computed over all
+//! `fit` is the loop on the driver, `seeding`, `recluster` and `refine` find its first centres, `rounds` says what is computed over all
 //! rows, and `kernel` holds the row loops.
 
 mod fit;
@@ -8,6 +8,7 @@ mod kernel;
 mod model;
 mod params;
 mod recluster;
+mod refine;
 mod rounds;
 mod seeding;
 #[cfg(test)]

@@ -9,11 +9,12 @@ use super::KMeans;
 /// How the first centres are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum InitMode {
-    /// A few passes that each draw `2 k` rows by their squared distance, then a weighted k-means++ over the drawn rows.
+    /// A few passes that each draw `2 k` rows by their squared distance, then a weighted k-means over the drawn rows: the best of several
+    /// where centres are few, as a sample of rows tells.
     #[default]
     #[serde(rename = "k-means||")]
     Parallel,
-    /// One centre after another, each the best of a few rows drawn by their squared distance, compared on a sample of rows: `k` passes.
+    /// One centre after another, each the best of a few rows drawn by their squared distance, on a sample of `init_size` rows.
     #[serde(rename = "k-means++")]
     PlusPlus,
     /// `k` distinct rows.
@@ -52,6 +53,10 @@ pub struct KMeansParams {
     /// Passes that draw rows in `k-means||`, at least 1. Default: 2.
     #[schemars(range(min = 1))]
     pub init_steps: usize,
+    /// Rows, about, on which `k-means++` draws and compares centres, at least 1; all where there are fewer. They are drawn by weight. A
+    /// cluster of so few rows that the sample may miss them gets no centre of its own; `k-means||` looks at every row. Default: 128 a
+    /// cluster, at least 16,384.
+    pub init_size: Option<usize>,
     /// The most times that centres are moved. Default: 100 (Spark stops at 20, often before it has converged).
     pub max_iter: usize,
     /// Stop when no centre moves farther than this, in the units of the features; 0 or more. Default: 1e-4.
@@ -80,6 +85,7 @@ impl Default for KMeansParams {
             centers: Vec::new(),
             n_init: 1,
             init_steps: 2,
+            init_size: None,
             max_iter: 100,
             tol: 1e-4,
             distance_measure: DistanceMeasure::Euclidean,
@@ -106,6 +112,12 @@ impl KMeansParams {
             self.init_steps,
             "at least 1",
             self.init_steps >= 1,
+        );
+        check.require(
+            "init_size",
+            self.init_size.unwrap_or(1),
+            "at least 1",
+            self.init_size != Some(0),
         );
         check.require(
             "tol",

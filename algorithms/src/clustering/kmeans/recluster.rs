@@ -2,31 +2,70 @@
 
 use emberline_pipeline::datasets::random::Stream;
 
-use super::kernel::{Centres, Geometry, Panels, normalise, squared_distance};
+use super::kernel::{Centres, Geometry, Panels, Sums, normalise, squared_distance};
 
 /// Rounds of moving the centres; candidates are few, and the rows themselves come after.
 const ROUNDS: usize = 30;
 
-/// `k` centres of the weighted candidates; the candidates themselves where they are no more than `k`.
-pub fn recluster(
-    candidates: &Centres,
-    weights: &[f64],
-    k: usize,
-    geometry: &Geometry,
-    stream: &mut Stream,
-) -> Centres {
-    if candidates.k() <= k {
-        return candidates.clone();
-    }
-    let mut centres = plus_plus(candidates, weights, k, stream);
-    for _ in 0..ROUNDS {
-        let next = step(candidates, weights, &centres, geometry);
-        if next == centres {
-            break;
+/// Weighted rows out of which centres are made.
+pub struct Candidates<'a> {
+    pub rows: &'a Centres,
+    /// Weight of each.
+    pub weights: &'a [f64],
+    pub geometry: &'a Geometry,
+}
+
+impl Candidates<'_> {
+    /// `k` centres; the candidates themselves where they are no more than that.
+    pub fn recluster(&self, k: usize, stream: &mut Stream) -> Centres {
+        if self.rows.k() <= k {
+            return self.rows.clone();
         }
-        centres = next;
+        let mut centres = plus_plus(self.rows, self.weights, k, stream);
+        for _ in 0..ROUNDS {
+            let next = moved(&self.sums(&centres), &centres, self.geometry);
+            if next == centres {
+                break;
+            }
+            centres = next;
+        }
+        centres
     }
-    centres
+
+    /// Distances that [`Candidates::recluster`] measures at most.
+    pub fn effort(&self, k: usize) -> usize {
+        self.rows.k().saturating_mul(k).saturating_mul(ROUNDS)
+    }
+
+    /// The candidates added up by their nearest centres.
+    pub fn sums(&self, centres: &Centres) -> Sums {
+        let (panels, d) = (Panels::new(centres), centres.d());
+        let mut sums = Sums::none(centres.k(), d);
+        for (i, w) in self.weights.iter().enumerate() {
+            let (c, distance) = panels.nearest(self.rows.row(i));
+            sums.cost += w * distance;
+            sums.weights[c] += w;
+            sums.sums[c * d..(c + 1) * d]
+                .iter_mut()
+                .zip(self.rows.row(i))
+                .for_each(|(s, x)| *s += w * x);
+        }
+        sums
+    }
+}
+
+/// Where centres go by these sums; one without weight stays where it is.
+pub fn moved(sums: &Sums, centres: &Centres, geometry: &Geometry) -> Centres {
+    let (mut next, d) = (centres.clone(), centres.d());
+    for (c, weight) in sums.weights.iter().enumerate().filter(|(_, w)| **w > 0.0) {
+        mean(
+            &sums.sums[c * d..(c + 1) * d],
+            *weight,
+            geometry,
+            next.row_mut(c),
+        );
+    }
+    next
 }
 
 /// The index at which the running sum of `mass` passes a uniform share of the whole.
@@ -77,29 +116,8 @@ fn plus_plus(candidates: &Centres, weights: &[f64], k: usize, stream: &mut Strea
     centres
 }
 
-/// One move of the centres; a centre without candidates stays where it is.
-fn step(candidates: &Centres, weights: &[f64], centres: &Centres, geometry: &Geometry) -> Centres {
-    let panels = Panels::new(centres);
-    let mut sums = vec![0.0; centres.values().len()];
-    let mut totals = vec![0.0; centres.k()];
-    let d = centres.d();
-    for (i, w) in weights.iter().enumerate() {
-        let (c, _) = panels.nearest(candidates.row(i));
-        totals[c] += w;
-        sums[c * d..(c + 1) * d]
-            .iter_mut()
-            .zip(candidates.row(i))
-            .for_each(|(s, x)| *s += w * x);
-    }
-    let mut next = centres.clone();
-    for (c, total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {
-        mean(&sums[c * d..(c + 1) * d], *total, geometry, next.row_mut(c));
-    }
-    next
-}
-
 /// Writes the mean of a weighted sum, scaled to length 1 under the cosine distance (where a sum of zero leaves `out` as it is).
-pub fn mean(sum: &[f64], weight: f64, geometry: &Geometry, out: &mut [f64]) {
+fn mean(sum: &[f64], weight: f64, geometry: &Geometry, out: &mut [f64]) {
     let mut mean: Vec<f64> = sum.iter().map(|s| s / weight).collect();
     if !geometry.cosine || normalise(&mut mean) {
         out.copy_from_slice(&mean);

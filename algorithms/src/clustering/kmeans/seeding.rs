@@ -5,12 +5,13 @@ use emberline_pipeline::{Pinned, Run};
 
 use super::kernel::{Centres, Geometry};
 use super::params::{InitMode, KMeansParams};
-use super::recluster::recluster;
-use super::rounds::{Assign, Choice, Pick, Picked, Potential};
+use super::recluster::Candidates;
+use super::rounds::{Assign, Choice, Each, Pick, Picks, Sample, Step};
 
-/// Rows on which candidates are compared, about; all where there are fewer. Distortions are means over rows, so this many tell
-/// candidates apart that differ by a percent.
-const SAMPLE: f64 = 16_384.0;
+/// Rows of k-means++ where the user names none: at least so many, and so many a centre. Distortions are means over rows, so these
+/// tell candidates apart that differ by a percent.
+const SAMPLE: usize = 16_384;
+const SAMPLE_PER_CENTRE: usize = 128;
 
 /// Finds first centres; all starts share the passes.
 pub struct Seeding<'a> {
@@ -55,7 +56,7 @@ impl Seeding<'_> {
         which: &[usize],
         count: usize,
         step: u64,
-    ) -> Result<Vec<Vec<Picked>>> {
+    ) -> Result<Vec<Picks>> {
         let round = Pick {
             geometry: self.geometry.clone(),
             sets: which.iter().map(|&s| (s as u64, sets[s].clone())).collect(),
@@ -66,19 +67,17 @@ impl Seeding<'_> {
             },
         };
         let picks = self.run.round(self.data, &round)?;
-        Ok(picks
-            .map(|p| p.0.into_iter().map(|p| p.rows).collect())
-            .unwrap_or_default())
+        Ok(picks.map(|p| p.0).unwrap_or_default())
     }
 
     /// Adds picked rows to their starts; gives back the starts that got any.
-    fn extend(sets: &mut [Centres], which: &[usize], picks: Vec<Vec<Picked>>) -> Vec<usize> {
+    fn extend(sets: &mut [Centres], which: &[usize], picks: &[Picks]) -> Vec<usize> {
         let mut grown = Vec::new();
-        for (&start, rows) in which.iter().zip(picks) {
-            if !rows.is_empty() {
+        for (&start, picks) in which.iter().zip(picks) {
+            if !picks.rows.is_empty() {
                 grown.push(start);
             }
-            rows.iter().for_each(|p| sets[start].push(&p.x));
+            sets[start].extend(&picks.centres(sets[start].d()));
         }
         grown
     }
@@ -87,57 +86,72 @@ impl Seeding<'_> {
         let mut sets = self.empty();
         let all: Vec<usize> = (0..sets.len()).collect();
         let picks = self.pick(&sets, &all, self.params.k, 0)?;
-        Self::extend(&mut sets, &all, picks);
+        Self::extend(&mut sets, &all, &picks);
         Ok(sets)
     }
 
-    /// Greedy k-means++ (Arthur and Vassilvitskii 2007, SODA, section 5): of `2 + ln k` drawn rows the best becomes a
-    /// centre, as measured on a sample of rows.
+    /// Greedy k-means++ (Arthur and Vassilvitskii 2007, SODA, section 5) on a sample of rows: of `2 + ln k` drawn rows the best
+    /// becomes a centre.
     fn plus_plus(&self) -> Result<Vec<Centres>> {
-        let mut sets = self.empty();
-        let mut open: Vec<usize> = (0..sets.len()).collect();
-        let first = self.pick(&sets, &open, 1, 0)?;
-        Self::extend(&mut sets, &open, first);
-        let trials = 2 + (self.params.k as f64).ln() as usize;
-        for step in 1..self.params.k as u64 {
-            let picks = self.pick(&sets, &open, trials, step)?;
-            let (next, candidates): (Vec<usize>, Vec<Vec<Picked>>) = open
-                .iter()
-                .copied()
-                .zip(picks)
-                .filter(|(_, rows)| !rows.is_empty())
-                .unzip();
-            open = next;
-            if open.is_empty() {
+        let (k, mut sets) = (self.params.k, self.empty());
+        let all: Vec<usize> = (0..sets.len()).collect();
+        let first = self.pick(&sets, &all, 1, 0)?;
+        let weight = first.first().map_or(0.0, |p| p.mass);
+        let rows = SAMPLE.max(SAMPLE_PER_CENTRE.saturating_mul(k));
+        let rows = self.params.init_size.unwrap_or(rows) as f64;
+        let mut candidates: Vec<(usize, Picks)> = all.into_iter().zip(first).collect();
+        for step in 1..=k as u64 {
+            candidates.retain(|(_, picks)| !picks.rows.is_empty());
+            if candidates.is_empty() {
                 break;
             }
-            self.add_best(&mut sets, &open, &candidates)?;
+            let set = |(s, picks): &(usize, Picks)| {
+                (*s as u64, sets[*s].clone(), picks.centres(sets[*s].d()))
+            };
+            let round = Step {
+                geometry: self.geometry.clone(),
+                sets: candidates.iter().map(set).collect(),
+                count: 2 + (k as f64).ln() as usize,
+                seed: self.seed,
+                step,
+                sample: Sample::new(self.seed, rows, weight),
+            };
+            let Some(outlooks) = self.run.round(self.data, &round)? else {
+                break;
+            };
+            for ((s, picks), Each(outlooks)) in candidates.iter_mut().zip(outlooks.0) {
+                let less = |(b, best): (usize, Picks), (c, next): (usize, Picks)| {
+                    if next.mass < best.mass {
+                        (c, next)
+                    } else {
+                        (b, best)
+                    }
+                };
+                if let Some((best, next)) = outlooks.into_iter().enumerate().reduce(less) {
+                    sets[*s].push(&picks.rows[best].x);
+                    *picks = next;
+                }
+            }
         }
+        self.complete(&mut sets, k)?;
         Ok(sets)
     }
 
-    fn add_best(&self, sets: &mut [Centres], open: &[usize], picks: &[Vec<Picked>]) -> Result<()> {
-        let d = self.data.n_features();
-        let candidates = |rows: &Vec<Picked>| {
-            Centres::of(d, rows.iter().flat_map(|p| p.x.iter().copied()).collect())
-        };
-        let round = Potential {
-            geometry: self.geometry.clone(),
-            sets: open
-                .iter()
-                .zip(picks)
-                .map(|(&s, rows)| (sets[s].clone(), candidates(rows)))
-                .collect(),
-            sample: (self.seed, SAMPLE / self.data.n_rows() as f64),
-        };
-        let Some(worth) = self.run.round(self.data, &round)? else {
-            return Ok(());
-        };
-        for ((&start, rows), worth) in open.iter().zip(picks).zip(worth.0) {
-            let best = (0..rows.len()).fold(0, |b, c| if worth.0[c] < worth.0[b] { c } else { b });
-            sets[start].push(&rows[best].x);
+    /// Draws further rows, out of all, for starts that have fewer than `k`: a sample may hold fewer distinct ones.
+    fn complete(&self, sets: &mut [Centres], k: usize) -> Result<()> {
+        let mut step = k as u64;
+        loop {
+            step += 1;
+            let open: Vec<usize> = (0..sets.len()).filter(|&s| sets[s].k() < k).collect();
+            let picks = if open.is_empty() {
+                Vec::new()
+            } else {
+                self.pick(sets, &open, 1, step)?
+            };
+            if Self::extend(sets, &open, &picks).is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// k-means|| (Bahmani et al. 2012, PVLDB 5(7)) with exactly `2 k` rows drawn a pass.
@@ -145,14 +159,14 @@ impl Seeding<'_> {
         let (k, mut sets) = (self.params.k, self.empty());
         let mut open: Vec<usize> = (0..sets.len()).collect();
         let first = self.pick(&sets, &open, 1, 0)?;
-        Self::extend(&mut sets, &open, first);
+        Self::extend(&mut sets, &open, &first);
         let mut step = 1;
         // Further passes where equal rows left fewer than `k` candidates; a pass that finds none has seen every distinct row.
         while !open.is_empty()
             && (step <= self.params.init_steps as u64 || open.iter().any(|&s| sets[s].k() < k))
         {
             let picks = self.pick(&sets, &open, 2 * k, step)?;
-            open = Self::extend(&mut sets, &open, picks);
+            open = Self::extend(&mut sets, &open, &picks);
             if step >= self.params.init_steps as u64 {
                 open.retain(|&s| sets[s].k() < k);
             }
@@ -165,18 +179,11 @@ impl Seeding<'_> {
         let Some(weights) = self.run.round(self.data, &round)? else {
             return Ok(sets);
         };
-        let few = |start: usize, set: &Centres, weights: &[f64]| {
-            let draw = self
-                .run
-                .draw(Some(self.seed), "kmeans recluster")
-                .at(start as u64);
-            recluster(set, weights, k, self.geometry, &mut draw.stream())
-        };
-        Ok(sets
-            .iter()
-            .zip(weights.0)
-            .enumerate()
-            .map(|(s, (set, sums))| few(s, set, &sums.weights))
-            .collect())
+        let candidates = sets.iter().zip(&weights.0).map(|(rows, sums)| Candidates {
+            rows,
+            weights: &sums.weights,
+            geometry: self.geometry,
+        });
+        self.best_of(&candidates.collect::<Vec<_>>())
     }
 }

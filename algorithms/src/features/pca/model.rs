@@ -79,6 +79,10 @@ impl PcaModel {
             center: params.center,
             total_variance: total,
         };
+        Self::of(saved, loadings, mean, variances)
+    }
+
+    fn of(saved: Saved, loadings: Array2<f64>, mean: Vec<f64>, variances: Vec<f64>) -> Self {
         Self {
             projection: Arc::new(Projection {
                 loadings,
@@ -196,14 +200,6 @@ impl Load for PcaModel {
         }
         let mean = arrays.vector(Pca::NAME, "mean", d)?.to_vec();
         let variances = arrays.vector(Pca::NAME, "explained_variance", k)?.to_vec();
-        Ok(Self {
-            projection: Arc::new(Projection {
-                loadings,
-                mean,
-                center: saved.center,
-            }),
-            saved,
-            variances,
-        })
+        Ok(Self::of(saved, loadings, mean, variances))
     }
 }

@@ -1,7 +1,7 @@
 //! Parameters of the quantile discretizer, and how it finds its splits.
 
 use emberline_pipeline::datasets::{Column, Dataset, SchemaError};
-use emberline_pipeline::{Error, FitReport, Fitted, ParamCheck, ParamSet, Result, Run};
+use emberline_pipeline::{FitReport, Fitted, ParamCheck, ParamSet, Result, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,17 @@ impl Learn for QuantileDiscretizerParams {
         Ok(bucketed(Vec::new()))
     }
 
+    fn check_columns(&self, pairs: &[Pair]) -> std::result::Result<(), SchemaError> {
+        let given = self.num_buckets_array.len();
+        if given == 0 || given == pairs.len() {
+            return Ok(());
+        }
+        Err(SchemaError::Rule(format!(
+            "`num_buckets_array` has {given} numbers for {} columns",
+            pairs.len()
+        )))
+    }
+
     fn learn(
         &self,
         data: &Dataset,
@@ -93,14 +104,6 @@ impl Learn for QuantileDiscretizerParams {
         run: &Run,
     ) -> Result<Fitted<QuantileDiscretizerModel>> {
         let given = &self.num_buckets_array;
-        if !given.is_empty() && given.len() != pairs.len() {
-            let message = format!(
-                "`num_buckets_array` has {} numbers for {} columns",
-                given.len(),
-                pairs.len()
-            );
-            return Err(Error::Schema(SchemaError::Rule(message).into()));
-        }
         let columns: Vec<String> = pairs.iter().map(|p| p.input.clone()).collect();
         let mut report = FitReport {
             rounds: 1,

@@ -1,6 +1,8 @@
 use super::*;
 use crate::adapters::HandleInvalid;
 use crate::testing::floats;
+use emberline_pipeline::{Component, Registry, Stage};
+
 use crate::testing::stages::{check_stage, failure, fit_stage, numbers_of, table};
 
 fn params(num_buckets: usize) -> QuantileDiscretizerParams {
@@ -77,9 +79,13 @@ fn what_cannot_be_cut_is_refused() {
         num_buckets_array: vec![2, 3],
         ..params(2)
     };
-    assert!(
-        failure(two, &data(&[Some(1.0)]))
-            .0
-            .contains("`num_buckets_array` has 2 numbers for 1 columns")
+    // Before any row is read: the schema alone tells.
+    let stage = QuantileDiscretizer::build(two, &Registry::new()).unwrap();
+    let error = stage
+        .output_schema(data(&[Some(1.0)]).schema())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`num_buckets_array` has 2 numbers for 1 columns"
     );
 }

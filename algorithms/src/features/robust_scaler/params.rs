@@ -62,15 +62,10 @@ impl ColumnParams for RobustScalerParams {
         check.require(
             "lower",
             self.lower,
-            "from 0 and below `upper`",
-            self.lower >= 0.0 && self.lower < self.upper,
+            &format!("from 0 and below `upper` ({})", self.upper),
+            self.lower >= 0.0 && (self.upper.is_nan() || self.lower < self.upper),
         );
-        check.require(
-            "upper",
-            self.upper,
-            "above `lower` and at most 1",
-            self.upper <= 1.0 && self.lower < self.upper,
-        );
+        check.require("upper", self.upper, "at most 1", self.upper <= 1.0);
         if !self.with_centering && !self.with_scaling {
             check.reject(
                 "with_scaling",

@@ -1,12 +1,12 @@
 //! Parameters of the standard scaler, and how they turn moments into scales.
 
-use emberline_pipeline::datasets::Dataset;
+use emberline_pipeline::datasets::{DataError, Dataset};
 use emberline_pipeline::{ParamCheck, ParamSet, Result, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardScaler;
-use crate::adapters::{ColumnParams, ScalerParams, SlotScale};
+use crate::adapters::{ColumnParams, ScalerParams, SlotScale, slot_names};
 use crate::columns::InOut;
 use crate::stats::present_moments;
 
@@ -74,6 +74,15 @@ impl ScalerParams for StandardScalerParams {
         run: &Run,
     ) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
+        if let Some(j) = found.slots.iter().position(|m| !m.sd().is_finite())
+            && self.with_std
+        {
+            let name = slot_names(data, columns).swap_remove(j);
+            return Err(DataError::Unusable(format!(
+                "column `{name}`: its values lie so far apart that their variance is beyond any number; divide them before this stage, or set `with_std = false`"
+            ))
+            .into());
+        }
         let scale = |sd: f64| if self.with_std && sd > 0.0 { sd } else { 1.0 };
         let slots = found.slots.iter().map(|m| {
             (

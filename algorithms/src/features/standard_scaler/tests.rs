@@ -175,3 +175,25 @@ fn later_rows_are_scaled_by_the_numbers_of_training_and_need_the_same_width() {
         "{error}"
     );
 }
+
+#[test]
+fn a_spread_beyond_any_number_is_refused_and_the_mean_alone_still_serves() {
+    let far = table(vec![floats("x", &[Some(1e200), Some(-1e200), Some(3e200)])]);
+    let params = StandardScalerParams {
+        input: Some("x".into()),
+        ..StandardScalerParams::default()
+    };
+    let (error, _) = failure(params.clone(), &far);
+    assert!(
+        error.contains("column `x`") && error.contains("beyond any number"),
+        "{error}"
+    );
+    let centred = StandardScalerParams {
+        with_mean: true,
+        with_std: false,
+        ..params
+    };
+    let found = numbers_of(&check_stage(centred, &far), "x")[1].unwrap();
+    // The mean of three numbers and a difference: three roundings.
+    assert_relative_eq!(found, -2e200, max_relative = 3.0 * f64::EPSILON);
+}

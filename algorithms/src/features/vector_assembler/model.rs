@@ -56,7 +56,12 @@ impl Component for VectorAssembler {
 impl VectorAssembler {
     fn inputs(&self, schema: &Schema) -> Result<Vec<String>, SchemaErrors> {
         let usable = |ty: &ColumnType| ty.is_numeric() || ty.is_vector();
-        let chosen = select(&self.params.inputs, schema, usable, "a number or a vector")?;
+        let chosen = select(
+            &self.params.inputs,
+            schema,
+            usable,
+            "a number or a vector (text by way of `string_indexer`)",
+        )?;
         let chosen: Vec<String> = chosen
             .into_iter()
             .filter(|n| *n != self.params.output)

@@ -46,7 +46,7 @@ impl Slices {
                     .map(|n| format!("; did you mean `{n}`?"))
                     .unwrap_or_default();
                 SchemaError::Rule(format!(
-                    "column `{}` has no slot `{name}`{hint}",
+                    "`names`: column `{}` has no slot `{name}`{hint}",
                     input.name
                 ))
             })?);
@@ -54,7 +54,7 @@ impl Slices {
         let wide = width(input).unwrap_or(0);
         if let Some(j) = found.iter().find(|j| **j >= wide) {
             return Err(SchemaError::Rule(format!(
-                "column `{}` has {wide} slots, there is no slot {j}",
+                "`indices`: column `{}` has {wide} slots, there is no slot {j}",
                 input.name
             )));
         }

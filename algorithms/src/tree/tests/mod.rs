@@ -5,6 +5,7 @@ mod edges;
 mod iris;
 mod learn;
 mod naive;
+mod packed;
 
 use std::sync::Arc;
 

@@ -15,6 +15,8 @@ struct Leaf {
     /// Length of its lists, where it holds lists.
     width: Option<usize>,
     declared: bool,
+    /// Its place among the leaves in the order the sample shows them; `None` until it does.
+    appeared: Option<usize>,
 }
 
 /// Learns columns and types from the sample.
@@ -22,6 +24,7 @@ struct Leaf {
 pub(super) struct LearnSink {
     tree: Tree,
     leaves: Vec<Leaf>,
+    n_appeared: usize,
     numbers: Vec<f64>,
 }
 
@@ -53,10 +56,9 @@ impl LearnSink {
         let mut columns = Vec::new();
         let mut kept = Vec::new();
         // Declared columns come where the sample shows them; the ones it lacks come last.
-        let seen = |l: &&Leaf| !l.guess.is_blank() || l.width.is_some() || !l.declared;
-        let order = self.leaves.iter().enumerate();
-        let (first, last): (Vec<_>, Vec<_>) = order.partition(|(_, l)| seen(l));
-        for (i, leaf) in first.into_iter().chain(last) {
+        let mut order: Vec<(usize, &Leaf)> = self.leaves.iter().enumerate().collect();
+        order.sort_by_key(|(_, leaf)| leaf.appeared.unwrap_or(usize::MAX));
+        for (i, leaf) in order {
             let node = &self.tree.nodes[leaf.node];
             let blank = leaf.guess.is_blank() && leaf.width.is_none();
             if blank && !leaf.declared && self.tree.has_children(leaf.node) {
@@ -111,6 +113,10 @@ impl Sink for LearnSink {
         let index = self.leaf(node);
         let path = &self.tree.nodes[node].path;
         let leaf = &mut self.leaves[index];
+        if leaf.appeared.is_none() {
+            leaf.appeared = Some(self.n_appeared);
+            self.n_appeared += 1;
+        }
         let is_list = matches!(cell, Cell::Numbers(_));
         if cell != Cell::Null
             && (is_list && !leaf.guess.is_blank() || !is_list && leaf.width.is_some())

@@ -90,6 +90,19 @@ fn keys_after_the_sample_are_ignored_unless_the_schema_names_them() {
 }
 
 #[test]
+fn a_column_whose_type_is_given_stays_where_the_sample_shows_it() {
+    let folder = Folder::new();
+    let mut options = folder.write("a.jsonl", "{\"a\":1,\"n\":null,\"b\":\"x\",\"c\":true}\n");
+    for column in ["b", "n", "late"] {
+        options.schema.insert(column.to_owned(), TypeName::Text);
+    }
+    let data = open(&options).unwrap();
+    let names: Vec<String> = types(&data).into_iter().map(|(name, _)| name).collect();
+    // As in a CSV file of the same columns, so that both train the same model; what the sample lacks comes last.
+    assert_eq!(names, ["a", "n", "b", "c", "late"]);
+}
+
+#[test]
 fn compressed_lines_give_the_same_table_and_blocks() {
     let folder = Folder::new();
     let file: String = (0..9_000)

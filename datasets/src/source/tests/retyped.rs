@@ -79,7 +79,7 @@ fn decimals_are_the_nearest_floats() {
     assert_eq!(floats(&columns[0]), [Some(0.3), None]);
     assert_eq!(
         floats(&columns[1]),
-        [Some(1.234_567_890_123_456_7e25), None]
+        [Some(1.234_567_890_123_456_8e25), None]
     );
 }
 

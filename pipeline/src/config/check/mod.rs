@@ -38,7 +38,7 @@ impl Config {
         leaks::check(self, &schemas, &mut notes);
         self.needs(data.schema(), &mut notes);
         self.source.origin.finish(notes)?;
-        Ok(report::of(self, data, test, &schemas))
+        Ok(report::of(self, &pipeline, data, test, &schemas))
     }
 
     /// Output paths that cannot be written, without writing anything.

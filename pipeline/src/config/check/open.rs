@@ -39,8 +39,7 @@ impl Config {
     }
 
     fn open(&self, options: &SourceOptions, key: &str) -> Result<Dataset> {
-        let limit = self.memory_limit.map(|l| l.0);
-        source::open_within(options, limit).map_err(|e| self.placed(e, key))
+        source::open_within(options, self.partition_memory()).map_err(|e| self.placed(e, key))
     }
 
     /// Checks everything that can be told without reading rows: the source opens, every stage fits the columns it will get,
@@ -71,10 +70,15 @@ impl Config {
         let data = self.source.places.find("data").0;
         let mut notes = Notes::default();
         for error in errors {
-            let named = schemas::column_of(&error).and_then(|c| data.find_text(c));
+            let named = schemas::column_of(&error).and_then(|c| {
+                let typed = data.children.get("schema").and_then(|s| s.children.get(c));
+                typed
+                    .map(|p| &p.key)
+                    .or(data.find_text(c).map(|p| &p.value))
+            });
             let fallback = || self.key(&format!("data.{key}"));
             notes.at(
-                named.map_or_else(fallback, |p| p.value.clone()),
+                named.map_or_else(fallback, Clone::clone),
                 format!("data: {error}"),
             );
         }

@@ -5,9 +5,10 @@ use std::fmt::Display;
 use emberline_datasets::{Attribute, Column, Dataset, Schema};
 use serde::Serialize;
 
-use super::memory::{MemoryPlan, plans};
+use super::memory::{MemoryPlan, plan};
 use super::{Config, EvaluateOn};
 use crate::config::ByteSize;
+use crate::pipeline::Pipeline;
 
 /// A config that fits its data: the schema after every stage, and what the run will take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,9 +25,13 @@ pub struct CheckReport {
     pub test_source: Option<String>,
     /// Columns of the source, then after each stage.
     pub steps: Vec<StepReport>,
-    /// The training blocks of each learner.
+    /// What each learner takes.
     pub memory: Vec<MemoryPlan>,
-    /// Bytes held before blocks spill; `None`: no limit.
+    /// Bytes of all rows as they are kept for the stages, about; `None` where the number of rows is unknown.
+    pub cached: Option<u64>,
+    /// Bytes the process will take at most, about; `None` where only fitting or reading can tell.
+    pub peak: Option<u64>,
+    /// Bytes held before rows and blocks spill; `None`: no limit.
     pub memory_limit: Option<u64>,
     /// Which rows the model will be measured on.
     pub evaluate_on: EvaluateOn,
@@ -69,6 +74,7 @@ pub struct ColumnReport {
 
 pub(super) fn of(
     config: &Config,
+    pipeline: &Pipeline,
     data: &Dataset,
     test: Option<&Dataset>,
     schemas: &[Schema],
@@ -83,13 +89,13 @@ pub(super) fn of(
         .zip(before)
         .map(|((name, schema), before)| step(name, schema, before))
         .collect();
-    let memory = plans(config, schemas, rows);
+    let plan = plan(config, pipeline, schemas, rows);
     let mut warnings: Vec<String> = config
         .evaluation_note()
         .map(str::to_owned)
         .into_iter()
         .collect();
-    warnings.extend(memory.iter().filter(|m| m.spills).map(|m| {
+    warnings.extend(plan.learners.iter().filter(|m| m.spills).map(|m| {
         format!("the training blocks of `{}` are larger than `data.memory_limit`: they spill to disk and are read again each round", m.stage)
     }));
     CheckReport {
@@ -99,7 +105,9 @@ pub(super) fn of(
         rows_exact: exact.is_some(),
         test_source: test.map(|t| t.source().origin().to_owned()),
         steps,
-        memory,
+        memory: plan.learners,
+        cached: plan.cached,
+        peak: plan.peak,
         memory_limit: config.memory_limit.map(|l| l.0),
         evaluate_on: config.evaluate_on(),
         metrics: config.evaluate.metrics.clone(),
@@ -196,10 +204,12 @@ impl CheckReport {
         writeln!(f, "\nmemory ({limit})")?;
         let known = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let table = self.memory.iter().map(|m| {
-            let size = m.bytes.map_or_else(
-                || "known once fitted".to_owned(),
-                |b| ByteSize(b).to_string(),
-            );
+            let size = |bytes: Option<u64>| {
+                bytes.map_or_else(
+                    || "known once fitted".to_owned(),
+                    |b| ByteSize(b).to_string(),
+                )
+            };
             let shape = format!(
                 "{} rows x {} numbers of {} bytes",
                 known(m.rows),
@@ -207,9 +217,21 @@ impl CheckReport {
                 m.element_bytes
             );
             let spills = if m.spills { "spills" } else { "" };
-            [m.stage.clone(), shape, size, spills.to_owned()]
+            let working = match m.working {
+                Some(0) => String::new(),
+                working => format!("+ {} for the fit", size(working)),
+            };
+            let blocks = size(m.bytes);
+            [m.stage.clone(), shape, blocks, working, spills.to_owned()]
         });
-        write_table(f, &table.collect::<Vec<_>>())
+        write_table(f, &table.collect::<Vec<_>>())?;
+        if let Some(cached) = self.cached {
+            writeln!(f, "   rows kept for the stages: {}", ByteSize(cached))?;
+        }
+        match self.peak {
+            Some(peak) => writeln!(f, "   peak: about {}", ByteSize(peak)),
+            None => writeln!(f, "   peak: known once fitted"),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ const ONE_LINE: &[(&str, &str, &str, &str)] = &[
     ("label", "format = \"xml\"", "7:10", "`data.format`: unknown choice `xml`, expected one of `csv`"),
     ("label", "header = \"yes\"", "7:10", "`data.header`: invalid type"),
     ("label", "delimiter = \";;\"", "7:13", "`data.delimiter` must be one ASCII character"),
+    ("label", "delimiter = \"\\\"\"", "7:13", "`data.delimiter` must be one ASCII character other than a quote"),
     ("label", "delimiter = \"é\"", "7:13", "`data.delimiter` must be one ASCII character"),
     ("label", "partitions = 0", "7:14", "`data.partitions` must be between 1 and"),
     ("label", "bad_rows = \"skip\"", "7:12", "expected `fail` or `quarantine`"),

@@ -4,13 +4,16 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emberline_datasets::DataError;
+use emberline_datasets::files::{Disk, Step, folder_of, write_some};
 use sha2::{Digest, Sha256};
 
+use super::same_run::same_run;
 use super::{Checkpoints, Identity, LARGEST};
 use crate::{Error, Result};
 
@@ -50,10 +53,12 @@ impl Entry {
 
 /// An open journal.
 pub(super) struct Log {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     file: File,
     /// Records still to be handed out: where each begins and how long it is.
     replay: VecDeque<(u64, u64)>,
+    resumed: bool,
     replayed: u64,
     pending: Vec<u8>,
     interval: Duration,
@@ -61,64 +66,68 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn open(checkpoints: &Checkpoints, identity: &Identity) -> Result<Self> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        checkpoints: &Checkpoints,
+        identity: &Identity,
+    ) -> Result<Self> {
         let path = checkpoints.path.clone();
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| DataError::io(folder, e))?;
-        }
+        let io = |e| Error::from(DataError::io(&path, e));
+        let folder = folder_of(&path);
+        disk.before(Step::Folder, folder)
+            .and_then(|()| std::fs::create_dir_all(folder))
+            .map_err(|e| DataError::io(folder, e))?;
+        disk.before(Step::Open, &path).map_err(io)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path)
-            .map_err(|e| DataError::io(&path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Usage(format!(
-                    "another process is at work on `{}`; wait for it or stop it",
-                    path.display()
-                )));
-            }
-            Err(TryLockError::Error(e)) => return Err(DataError::io(&path, e).into()),
-        }
+            .map_err(io)?;
+        lock(&file, &path)?;
         let found = if checkpoints.resume {
             scan(&mut file, &path)?
         } else {
             None
         };
+        let resumed = found.is_some();
         let header = header(identity)?;
         let (end, replay) = match found {
             Some(found) => {
                 same_run(&found.identity, identity, &path)?;
                 (found.end, found.records)
             }
-            None => {
-                let start = |file: &mut File| {
-                    file.set_len(0)?;
-                    file.seek(SeekFrom::Start(0))?;
-                    file.write_all(&header)
-                };
-                start(&mut file).map_err(|e| DataError::io(&path, e))?;
-                (header.len() as u64, VecDeque::new())
-            }
+            None => (0, VecDeque::new()),
         };
         // What a kill tore off goes; what comes next is appended there.
         let cut = |file: &mut File| {
+            disk.before(Step::Cut, &path)?;
             file.set_len(end)?;
-            file.seek(SeekFrom::Start(end))
+            file.seek(SeekFrom::Start(end)).map(drop)
         };
-        cut(&mut file).map_err(|e| DataError::io(&path, e))?;
-        Ok(Self {
+        cut(&mut file).map_err(io)?;
+        let mut log = Self {
+            disk,
             path,
             file,
             replay,
+            resumed,
             replayed: 0,
             pending: Vec::new(),
             interval: checkpoints.interval,
             written: Instant::now(),
-        })
+        };
+        if !resumed {
+            log.pending = header;
+            log.write()?;
+        }
+        Ok(log)
+    }
+
+    /// Whether there was a run to go on from.
+    pub(super) fn resumed(&self) -> bool {
+        self.resumed
     }
 
     pub(super) fn n_replayed(&self) -> u64 {
@@ -175,7 +184,18 @@ impl Log {
     }
 
     fn write(&mut self) -> Result<()> {
-        let written = self.file.write_all(&self.pending);
+        let mut left = &self.pending[..];
+        let written = loop {
+            if left.is_empty() {
+                break Ok(());
+            }
+            match write_some(&*self.disk, &mut self.file, &self.path, left) {
+                Ok(0) => break Err(ErrorKind::WriteZero.into()),
+                Ok(n) => left = &left[n..],
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => break Err(e),
+            }
+        };
         self.pending.clear();
         written.map_err(|e| DataError::io(&self.path, e).into())
     }
@@ -183,20 +203,54 @@ impl Log {
     /// Removes the file.
     pub(super) fn discard(&mut self) -> Result<()> {
         self.pending.clear();
-        std::fs::remove_file(&self.path).map_err(|e| DataError::io(&self.path, e).into())
+        self.disk
+            .before(Step::Remove, &self.path)
+            .and_then(|()| std::fs::remove_file(&self.path))
+            .map_err(|e| DataError::io(&self.path, e).into())
     }
 
     /// Writes and syncs what is pending.
     pub(super) fn flush(&mut self) -> Result<()> {
         if !self.pending.is_empty() {
             self.write()?;
-            self.file
-                .sync_data()
+            self.disk
+                .before(Step::Sync, &self.path)
+                .and_then(|()| self.file.sync_data())
                 .map_err(|e| DataError::io(&self.path, e))?;
         }
         self.written = Instant::now();
         Ok(())
     }
+}
+
+/// Takes the file for this process alone, for as long as it is open.
+fn lock(file: &File, path: &Path) -> Result<()> {
+    let path_shown = path.display();
+    match file.try_lock() {
+        Ok(()) if still_there(file, path) => Ok(()),
+        Ok(()) => Err(Error::Usage(format!(
+            "another process has just ended the run of `{path_shown}`; look for its model"
+        ))),
+        Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
+            "another process is at work on `{path_shown}`; wait for it or stop it"
+        ))),
+        Err(TryLockError::Error(e)) => Err(DataError::io(path, e).into()),
+    }
+}
+
+/// Whether the open file is the one at `path`: a process that was faster may have removed it between opening and locking.
+#[cfg(unix)]
+pub(super) fn still_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |m: std::fs::Metadata| (m.dev(), m.ino());
+    let own = file.metadata().map(place).ok();
+    own.is_some() && own == std::fs::metadata(path).map(place).ok()
+}
+
+/// An open file cannot be removed elsewhere.
+#[cfg(not(unix))]
+pub(super) fn still_there(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 8] {
@@ -294,61 +348,5 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<bool> {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(false),
         Err(e) => Err(e),
-    }
-}
-
-/// Whether a run may go on from what another one wrote.
-fn same_run(found: &Identity, own: &Identity, path: &Path) -> Result<()> {
-    let why = if found.config != own.config {
-        format!(
-            "the config has changed: {}",
-            first_difference(&found.config, &own.config)
-        )
-    } else if found.data != own.data {
-        format!(
-            "the training data have changed (digest {} then, {} now)",
-            short(&found.data),
-            short(&own.data)
-        )
-    } else if found.version != own.version {
-        format!(
-            "it was written by emberline {}, this is {}",
-            found.version, own.version
-        )
-    } else if found.simd != own.simd {
-        format!(
-            "it was written on a machine with {}, this one has {}: sums differ in their last bits",
-            found.simd, own.simd
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::Usage(format!(
-        "the run in `{}` cannot go on: {why}. Undo the change, or start anew with --overwrite",
-        path.display()
-    )))
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
-}
-
-/// The first line in which two configs differ, for people.
-fn first_difference(then: &str, now: &str) -> String {
-    let mut table = "";
-    let (mut a, mut b) = (then.lines(), now.lines());
-    loop {
-        let (x, y) = (a.next(), b.next());
-        if x == y && x.is_some() {
-            table = x.filter(|l| l.starts_with('[')).unwrap_or(table);
-            continue;
-        }
-        let line = |l: Option<&str>| l.map_or("nothing".to_owned(), |l| format!("`{}`", l.trim()));
-        let place = if table.is_empty() {
-            String::new()
-        } else {
-            format!("under {table}, ")
-        };
-        return format!("{place}{} then, {} now", line(x), line(y));
     }
 }

@@ -9,6 +9,7 @@
 //! once). Results beyond [`LARGEST`] are computed again instead.
 
 mod file;
+mod same_run;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use emberline_datasets::files::{Disk, RealDisk};
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,7 +34,7 @@ pub const LARGEST: usize = 64 << 20;
 /// Where a run writes its checkpoint, and how often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoints {
-    /// The file; removed by the caller once the model is saved.
+    /// The file; removed by the caller, through [`Journal::discard`], once the model is saved.
     pub path: PathBuf,
     /// Work that is done again after a kill, at most; zero writes after every round.
     pub interval: Duration,
@@ -84,7 +86,20 @@ impl Journal {
         checkpoints: &Checkpoints,
         identity: &Identity,
     ) -> Result<Self> {
-        let log = Log::open(checkpoints, identity)?;
+        Self::open_on(Arc::new(RealDisk), inner, checkpoints, identity)
+    }
+
+    /// As [`Journal::open`], through another disk.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        inner: Arc<dyn Engine>,
+        checkpoints: &Checkpoints,
+        identity: &Identity,
+    ) -> Result<Self> {
+        let log = Log::open(disk, checkpoints, identity)?;
         Ok(Self {
             inner,
             log: Mutex::new(log),
@@ -107,12 +122,18 @@ impl Journal {
         self.log().flush()
     }
 
-    /// Removes the file: the run cannot go on.
+    /// Removes the file: the run has ended, well or for good. Until then no other process can take it up.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn discard(&self) -> Result<()> {
         self.log().discard()
+    }
+
+    /// Whether there was a run to go on from.
+    #[must_use]
+    pub fn resumed(&self) -> bool {
+        self.log().resumed()
     }
 
     /// Rounds and pieces of work that were taken from the file.

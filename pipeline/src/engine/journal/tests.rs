@@ -199,6 +199,27 @@ fn a_second_process_on_the_same_journal_is_refused() {
     assert!(error.contains("another process is at work"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_another_process_removed_after_it_was_opened_is_told_from_the_one_at_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.ember.checkpoint");
+    let file = std::fs::File::create(&path).unwrap();
+    assert!(file::still_there(&file, &path));
+    std::fs::remove_file(&path).unwrap();
+    assert!(!file::still_there(&file, &path));
+    std::fs::write(&path, "of another run").unwrap();
+    assert!(!file::still_there(&file, &path));
+}
+
+#[test]
+fn only_a_journal_with_a_run_in_it_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!open(&folder, true, &identity()).unwrap().resumed());
+    assert!(open(&folder, true, &identity()).unwrap().resumed());
+    assert!(!open(&folder, false, &identity()).unwrap().resumed());
+}
+
 #[test]
 fn a_journal_that_answers_another_question_is_refused() {
     let folder = tempfile::tempdir().unwrap();

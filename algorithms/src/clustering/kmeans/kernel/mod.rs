@@ -4,25 +4,34 @@
 //! same answers, to the bit, with fewer operations: `screen` rules centres out with products in `f32`, `bounds` with what it
 //! remembers of the round before.
 
+mod assignment;
 mod bounds;
+mod columns;
+mod distances;
 mod geometry;
 mod panels;
+mod plain;
 mod rows;
 mod screen;
+mod sums;
 #[cfg(test)]
 mod tests;
 
-use emberline_datasets::simd::vectors;
+use std::borrow::Cow;
+
+use emberline_datasets::simd::{VectorKernel, Vectors, vectors};
 use emberline_pipeline::datasets::{Block, Csr, DataError, Features};
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{Bounds, Sink, Targets};
+pub use bounds::{Bounds, Targets};
 pub use geometry::{Geometry, normalise};
 pub use panels::Panels;
-pub use rows::Rows;
+pub use sums::{Sink, Sums};
 
-use bounds::Assignment;
-use rows::{Dense, Sparse};
+use assignment::Assignment;
+use distances::Distances;
+use plain::Plain;
+use rows::{Dense, Rows, Sparse};
 
 /// Centres `(k, d)`, row-major.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +95,10 @@ impl Centres {
         self.values.extend_from_slice(centre);
     }
 
+    pub fn extend(&mut self, others: &Self) {
+        self.values.extend_from_slice(&others.values);
+    }
+
     /// Leaves out the centres for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let kept = (0..self.k())
@@ -113,41 +126,67 @@ fn joined(s: [f64; 8]) -> f64 {
     ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 }
 
-/// Hands each row of a block, in order, with its nearest centre and the squared distance to it, to `sink`; none
-/// without centres.
+/// Hands the rows of a block, in order, with their nearest centres and the squared distances to them, to `sink`; none
+/// without centres. `bounds` are used and kept where they are given and pay.
 pub fn assign(
     geometry: &Geometry,
     block: &Block,
     targets: &Targets,
-    bounds: &mut Bounds,
-    sink: &mut impl Sink,
+    bounds: Option<&mut Bounds>,
+    sink: Sink<'_>,
 ) -> Result<(), DataError> {
+    let n = block.n_rows();
     if targets.is_empty() {
         return Ok(());
     }
-    let (n, d) = (block.n_rows(), block.n_features());
-    let job = Job {
+    let Some(bounds) = bounds.filter(|_| targets.remembered()) else {
+        return on_rows(geometry, block, Plain { n, targets, sink });
+    };
+    let work = Assignment {
         n,
         row_bytes: block.features.memory() / n.max(1),
         targets,
         bounds,
+        sink,
     };
+    on_rows(geometry, block, work)
+}
+
+/// Squared distances `(n, k)` of the rows of a block to each of a few centres.
+pub fn distances(
+    geometry: &Geometry,
+    block: &Block,
+    centres: &Centres,
+) -> Result<Vec<f64>, DataError> {
+    let n = block.n_rows();
+    let mut out = vec![0.0; n * centres.k()];
+    let work = Distances {
+        n,
+        centres,
+        out: &mut out,
+    };
+    on_rows(geometry, block, work)?;
+    Ok(out)
+}
+
+/// Work on the rows of a block, however they are stored.
+trait OnRows {
+    fn run<S: Vectors>(self, simd: S, rows: impl Rows);
+}
+
+fn on_rows(geometry: &Geometry, block: &Block, work: impl OnRows) -> Result<(), DataError> {
+    let d = block.n_features();
     match (&block.features, geometry.cosine) {
-        (Features::F64(x), false) => job.run(Dense::stored(x.as_slice(), d), sink),
-        (Features::F32(x), false) => job.run(Dense::stored(x.as_slice(), d), sink),
-        (Features::Csr(x), false) => job.run(Sparse::new(x, (&x.values).into()), sink),
-        (Features::Csr(x), true) => {
-            let values = directions(geometry, block, x)?;
-            job.run(Sparse::new(x, values.into()), sink);
-        }
-        (Features::Mixed(_), cosine) => {
+        (Features::F64(x), false) => vectors(On(work, Dense::stored(x.as_slice(), d))),
+        (Features::F32(x), false) => vectors(On(work, Dense::stored(x.as_slice(), d))),
+        (Features::Csr(_) | Features::Mixed(_), cosine) => {
             let x = stored(block);
             let values = if cosine {
                 directions(geometry, block, &x)?.into()
             } else {
                 (&x.values).into()
             };
-            job.run(Sparse::new(&x, values), sink);
+            vectors(On(work, Sparse::new(&x, values)));
         }
         (_, true) => {
             let mut fault = None;
@@ -156,11 +195,22 @@ pub fn assign(
                     fault.get_or_insert(error);
                 }
             };
-            job.run(Dense::made(d, &mut fill), sink);
+            vectors(On(work, Dense::made(d, &mut fill)));
             return fault.map_or(Ok(()), Err);
         }
     }
     Ok(())
+}
+
+struct On<W, R>(W, R);
+
+impl<W: OnRows, R: Rows> VectorKernel for On<W, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Vectors>(self, simd: S) {
+        self.0.run(simd, self.1);
+    }
 }
 
 /// The stored values of sparse rows, each row scaled to length 1.
@@ -174,7 +224,10 @@ fn directions(geometry: &Geometry, block: &Block, x: &Csr) -> Result<Vec<f64>, D
 }
 
 /// The rows of a block compressed.
-fn stored(block: &Block) -> Csr {
+fn stored(block: &Block) -> Cow<'_, Csr> {
+    if let Features::Csr(csr) = &block.features {
+        return Cow::Borrowed(csr);
+    }
     let mut csr = Csr {
         offsets: vec![0],
         indices: Vec::new(),
@@ -188,25 +241,5 @@ fn stored(block: &Block) -> Csr {
         });
         csr.offsets.push(csr.values.len());
     }
-    csr
-}
-
-struct Job<'a> {
-    n: usize,
-    row_bytes: usize,
-    targets: &'a Targets,
-    bounds: &'a mut Bounds,
-}
-
-impl Job<'_> {
-    fn run(self, mut rows: impl Rows, sink: &mut impl Sink) {
-        vectors(Assignment {
-            rows: &mut rows,
-            n: self.n,
-            row_bytes: self.row_bytes,
-            targets: self.targets,
-            bounds: self.bounds,
-            sink,
-        });
-    }
+    Cow::Owned(csr)
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 use emberline_pipeline::datasets::Csr;
 
-use super::screen::{LANES, Screen, products};
+use super::assignment::all_products;
+use super::screen::{LANES, Least, Screen, joined, products};
 
 /// Rows by their number in the block.
 pub trait Rows {
@@ -19,14 +20,30 @@ pub trait Rows {
     /// Adds `w` times row `i`.
     fn add<S: Vectors>(&self, simd: S, i: usize, w: f64, sum: &mut [f64]);
 
-    /// Adds row `i`.
-    fn add_once<S: Vectors>(&self, simd: S, i: usize, sum: &mut [f64]);
+    /// Adds `w` times row `i` and gives back its squared distance to `centre`.
+    fn add_measured<S: Vectors>(
+        &mut self,
+        simd: S,
+        i: usize,
+        w: f64,
+        centre: &[f64],
+        sum: &mut [f64],
+    ) -> f64 {
+        self.add(simd, i, w, sum);
+        self.distance(simd, i, centre)
+    }
 
     /// Makes room for `slots` rows to be bounded.
     fn reserve(&mut self, slots: usize, screen: &Screen);
 
-    /// Puts row `i` in a slot and gives back its squared length as `screen` sees it.
-    fn load<S: Vectors>(&mut self, simd: S, slot: usize, i: usize, screen: &Screen) -> f32;
+    /// Puts these rows in the slots from `slot` on and gives back their squared lengths as `screen` sees them, each in parts.
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        screen: &Screen,
+    ) -> [S::F32; LANES];
 
     /// Products of the rows in `slots` with the centres of a group.
     fn products<S: Vectors, const R: usize>(
@@ -35,6 +52,16 @@ pub trait Rows {
         slots: [usize; R],
         group: &[f32],
     ) -> [S::F32; R];
+
+    /// Takes the values `|c|^2 - 2 x.c`, nearly, of sixteen rows and all centres into `least`; gives back the squared lengths of the
+    /// rows. Room for them has to be reserved.
+    fn rank<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: [usize; LANES],
+        screen: &Screen,
+        least: &mut Least<S>,
+    ) -> S::F32;
 }
 
 /// A feature as it is stored.
@@ -145,14 +172,29 @@ impl<T: Number> Rows for Dense<'_, T> {
     }
 
     #[inline(always)]
-    fn add_once<S: Vectors>(&self, simd: S, i: usize, sum: &mut [f64]) {
-        let ((x, x_rest), (s, s_rest)) = (self.row(i).as_chunks::<8>(), sum.as_chunks_mut::<8>());
-        for (x, s) in x.iter().zip(s) {
-            simd.store_wide(simd.add_wide(simd.load_wide(s), T::wide(simd, x)), s);
+    fn add_measured<S: Vectors>(
+        &mut self,
+        simd: S,
+        i: usize,
+        w: f64,
+        centre: &[f64],
+        sum: &mut [f64],
+    ) -> f64 {
+        let (x, x_rest) = self.row(i).as_chunks::<8>();
+        if !x_rest.is_empty() {
+            self.add(simd, i, w, sum);
+            return self.distance(simd, i, centre);
         }
-        for (x, s) in x_rest.iter().zip(s_rest) {
-            *s += (*x).into();
+        let ((c, _), (s, _)) = (centre.as_chunks::<8>(), sum.as_chunks_mut::<8>());
+        let (weight, mut total) = (simd.splat_wide(w), simd.splat_wide(0.0));
+        for ((x, c), s) in x.iter().zip(c).zip(s) {
+            let x = T::wide(simd, x);
+            let t = simd.sub_wide(x, simd.load_wide(c));
+            total = simd.add_wide(total, simd.mul_wide(t, t));
+            let x = simd.mul_wide(weight, x);
+            simd.store_wide(simd.add_wide(simd.load_wide(s), x), s);
         }
+        simd.sum_wide(total)
     }
 
     #[inline(always)]
@@ -160,15 +202,63 @@ impl<T: Number> Rows for Dense<'_, T> {
         self.padded = screen.padded();
         // What pads a row is never written and stays 0.
         self.packed
-            .resize(self.packed.len().max(slots * self.padded), 0.0);
+            .resize(self.packed.len().max(slots * screen.shift().len()), 0.0);
     }
 
     #[inline(always)]
-    fn load<S: Vectors>(&mut self, simd: S, slot: usize, i: usize, screen: &Screen) -> f32 {
-        let start = (i - self.first) * self.d;
-        let row = &self.values[start..start + self.d];
-        let to = &mut self.packed[slot * self.padded..(slot + 1) * self.padded];
-        pack(simd, row, screen.shift(), to)
+    fn rank<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: [usize; LANES],
+        screen: &Screen,
+        least: &mut Least<S>,
+    ) -> S::F32 {
+        let (columns, _) = self.packed.as_chunks_mut::<LANES>();
+        let columns = &mut columns[..self.d];
+        let (shifts, _) = screen.shift().as_chunks::<LANES>();
+        let mut square = simd.splat(0.0);
+        for (t, (shift, columns)) in shifts.iter().zip(columns.chunks_mut(LANES)).enumerate() {
+            let mut parts = [square; LANES];
+            for (part, i) in parts.iter_mut().zip(rows) {
+                let rest = &self.values[(i - self.first) * self.d + t * LANES..];
+                // What follows the row is loaded too, and not used.
+                *part = match rest.first_chunk() {
+                    Some(x) => T::narrow(simd, x, shift),
+                    None => {
+                        let mut x = [T::default(); LANES];
+                        x[..rest.len()].copy_from_slice(rest);
+                        T::narrow(simd, &x, shift)
+                    }
+                };
+            }
+            let parts = simd.transpose(parts);
+            for j in 0..LANES {
+                if let Some(column) = columns.get_mut(j) {
+                    square = simd.mul_add(parts[j], parts[j], square);
+                    simd.store(parts[j], column);
+                }
+            }
+        }
+        screen.columns.rank(simd, columns, least);
+        square
+    }
+
+    #[inline(always)]
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        screen: &Screen,
+    ) -> [S::F32; LANES] {
+        let mut squares = [simd.splat(0.0); LANES];
+        let slots = self.packed[slot * self.padded..].chunks_exact_mut(self.padded);
+        for ((square, i), to) in squares.iter_mut().zip(rows).zip(slots) {
+            let start = (i - self.first) * self.d;
+            let row = &self.values[start..start + self.d];
+            *square = pack(simd, row, screen.shift(), to);
+        }
+        squares
     }
 
     #[inline(always)]
@@ -252,22 +342,46 @@ impl Rows for Sparse<'_> {
         }
     }
 
-    #[inline(always)]
-    fn add_once<S: Vectors>(&self, _: S, i: usize, sum: &mut [f64]) {
-        let (slots, values) = self.row(i);
-        for (j, v) in slots.iter().zip(values) {
-            sum[*j as usize] += v;
-        }
-    }
-
     fn reserve(&mut self, slots: usize, _: &Screen) {
         self.slots.resize(self.slots.len().max(slots), 0);
     }
 
     #[inline(always)]
-    fn load<S: Vectors>(&mut self, _: S, slot: usize, i: usize, _: &Screen) -> f32 {
-        self.slots[slot] = i;
-        self.row(i).1.iter().map(|v| v * v).sum::<f64>() as f32
+    fn rank<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: [usize; LANES],
+        screen: &Screen,
+        least: &mut Least<S>,
+    ) -> S::F32 {
+        let parts = self.load(simd, 0, rows, screen);
+        let mut slots = [0; LANES];
+        for (l, slot) in slots.iter_mut().enumerate() {
+            *slot = l;
+        }
+        for g in 0..screen.groups() {
+            let products = all_products(simd, self, slots, screen.group(g));
+            screen.rank(simd, g, products, least);
+        }
+        joined(simd, simd.transpose(parts))
+    }
+
+    #[inline(always)]
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        slot: usize,
+        rows: [usize; LANES],
+        _: &Screen,
+    ) -> [S::F32; LANES] {
+        self.slots[slot..slot + LANES].copy_from_slice(&rows);
+        let mut squares = [simd.splat(0.0); LANES];
+        for (square, i) in squares.iter_mut().zip(rows) {
+            let mut parts = [0.0; LANES];
+            parts[0] = self.row(i).1.iter().map(|v| v * v).sum::<f64>() as f32;
+            *square = simd.load(&parts);
+        }
+        squares
     }
 
     #[inline(always)]
@@ -312,9 +426,9 @@ pub fn distance<S: Vectors, T: Number>(simd: S, row: &[T], centre: &[f64]) -> f6
     simd.sum_wide(sum)
 }
 
-/// Writes a row seen from `shift` and gives back its squared length.
+/// Writes a row seen from `shift` and gives back its squared length in sixteen parts.
 #[inline(always)]
-fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]) -> f32 {
+fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]) -> S::F32 {
     let (x, x_rest) = row.as_chunks::<LANES>();
     let (s, s_rest) = shift[..row.len()].as_chunks::<LANES>();
     let (t, t_rest) = to.as_chunks_mut::<LANES>();
@@ -340,5 +454,5 @@ fn pack<S: Vectors, T: Number>(simd: S, row: &[T], shift: &[f32], to: &mut [f32]
             t_rest.copy_from_slice(&t[..n]);
         }
     }
-    simd.sum(square)
+    square
 }

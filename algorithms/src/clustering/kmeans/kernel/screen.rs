@@ -12,79 +12,95 @@
 //! - `2^-110`: up to `2^30` products that vanish below the range of `f32`, by `2^-149` each. The numbers that allow for it stay in
 //!   the normal range themselves: processors are slow outside.
 //!
-//! Where a number leaves the range of `f32` the bound becomes 0, and the centre is measured.
+//! Where a number comes near the end of the range of `f32` the bound becomes 0, and the centre is measured.
 
 use emberline_datasets::simd::Vectors;
 
 use super::Centres;
+use super::columns::Columns;
 
 /// Centres bounded together: one vector of AVX-512, two of AVX2.
 pub const LANES: usize = 16;
 /// Slots are padded to a multiple of this, so that inner loops have no rest.
 pub const STEP: usize = 8;
+/// Stands for a centre where there is none.
+pub const NO_CENTRE: u32 = u32::MAX;
 
 const U: f64 = 1.0 / (1_u64 << 24) as f64;
 /// `2^-110`, and the square root of as much.
 const TINY: f32 = 1.0 / (1_u128 << 110) as f32;
 const TINY_LENGTH: f32 = 1.0 / (1_u64 << 55) as f32;
-const LANE_BITS: u32 = LANES as u32 - 1;
-const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+/// Rows and centres whose squared length reaches this are not bounded.
+const LARGE: f64 = (1_u128 << 120) as f64;
 
 /// Centres laid out for products: groups of [`LANES`], slot by slot, times -2.
 #[derive(Debug, Clone)]
 pub struct Screen {
     d: usize,
+    k: usize,
     padded: usize,
     shift: Vec<f32>,
     /// `-2 (c - shift)`, `(groups, padded, LANES)`.
     centres: Vec<f32>,
-    /// `|c - shift|^2` less its share of rounding; infinite where there is no centre.
+    /// `|c - shift|^2` less its share of rounding.
     offset: Vec<[f32; LANES]>,
     /// What rounding of products takes per unit of the row's length.
     slope: Vec<[f32; LANES]>,
+    /// The same centres for rows side by side.
+    pub columns: Columns,
+    /// What [`Screen::doubt`] is made of: times nothing, a row's length, and its square.
+    doubt: [f32; 3],
     /// Factors that round a row's squared length down and its length up.
     row: (f32, f32),
 }
 
-/// The least two lower bounds among some centres.
-#[derive(Debug, Clone, Copy)]
-pub struct Least {
+/// The least two values (or lower bounds) of sixteen rows, one a lane. Running values lack the squared length of the row.
+#[derive(Clone, Copy)]
+pub struct Least<S: Vectors> {
     /// A lower bound of the least squared distance.
-    pub first: f32,
-    /// Whose it is; past the last centre where there is none.
-    pub centre: u32,
+    pub first: S::F32,
+    /// Whose it is; [`NO_CENTRE`] where there is none.
+    pub centre: S::U32,
     /// A lower bound for all others.
-    pub second: f32,
+    pub second: S::F32,
 }
 
-impl Least {
-    pub const NONE: Self = Self {
-        first: f32::INFINITY,
-        centre: u32::MAX,
-        second: f32::INFINITY,
-    };
+/// Sixteen rows, one a lane.
+#[derive(Clone, Copy)]
+pub struct Lengths<S: Vectors> {
+    /// Squared lengths from below.
+    pub square: S::F32,
+    /// Lengths from above.
+    pub length: S::F32,
+}
 
+impl<S: Vectors> Least<S> {
     #[inline(always)]
-    pub fn join(&mut self, other: Self) {
-        if other.first < self.first {
-            self.second = if other.second < self.first {
-                other.second
-            } else {
-                self.first
-            };
-            (self.first, self.centre) = (other.first, other.centre);
-        } else if other.first < self.second {
-            self.second = other.first;
+    pub fn none(simd: S) -> Self {
+        Self {
+            first: simd.splat(f32::INFINITY),
+            centre: simd.splat_bits(NO_CENTRE),
+            second: simd.splat(f32::INFINITY),
         }
     }
 
-    /// A lower bound for all but centre `c`.
+    /// Takes the values of one more centre in. Where one is not a number, the two least come out equal.
     #[inline(always)]
-    pub fn without(&self, c: u32) -> f32 {
-        if self.centre == c {
-            self.second
-        } else {
-            self.first
+    pub fn take(&mut self, simd: S, low: S::F32, centre: u32) {
+        self.centre = simd.select_less(low, self.first, simd.splat_bits(centre), self.centre);
+        self.second = simd.min(self.second, simd.max(low, self.first));
+        self.first = simd.min(self.first, low);
+    }
+
+    /// Bounds of squared distances, from the running value.
+    #[inline(always)]
+    pub fn finish(self, simd: S, square: S::F32) -> Self {
+        // What is not a number becomes 0 too.
+        let whole = |low| simd.max(simd.add(square, low), simd.splat(0.0));
+        Self {
+            first: whole(self.first),
+            second: whole(self.second),
+            ..self
         }
     }
 }
@@ -94,7 +110,7 @@ impl Screen {
     pub fn new(centres: &Centres, sparse: bool) -> Self {
         let (d, k) = (centres.d(), centres.k());
         let padded = d.next_multiple_of(STEP);
-        let mut shift = vec![0.0; padded];
+        let mut shift = vec![0.0; d.next_multiple_of(LANES)];
         if !sparse && k > 0 {
             for (j, s) in shift.iter_mut().enumerate().take(d) {
                 let mean = (0..k).map(|c| centres.row(c)[j]).sum::<f64>() / k as f64;
@@ -104,21 +120,44 @@ impl Screen {
         let groups = k.div_ceil(LANES);
         let mut screen = Self {
             d,
+            k,
             padded,
             shift,
             centres: vec![0.0; groups * padded * LANES],
-            offset: vec![[f32::INFINITY; LANES]; groups],
+            offset: vec![[0.0; LANES]; groups],
             slope: vec![[0.0; LANES]; groups],
+            columns: Columns::new(centres),
+            doubt: [0.0; 3],
             row: (
                 (1.0 - (d as f64 / 16.0 + 20.0) * U) as f32,
                 (1.0 + (d as f64 / 16.0 + 20.0) * U) as f32,
             ),
         };
-        (0..k).for_each(|c| screen.put(c, centres.row(c)));
+        let squares = (0..k).map(|c| screen.put(c, centres.row(c)));
+        let longest = squares.fold(0.0, f64::max);
+        screen.set_doubt(longest);
         screen
     }
 
-    fn put(&mut self, c: usize, centre: &[f64]) {
+    /// Given the largest squared length of a centre.
+    fn set_doubt(&mut self, longest: f64) {
+        let (d, measured) = (self.d as f64, f64::EPSILON * (self.d as f64 + 128.0));
+        // Twice, for two values, and a little for the products of small factors.
+        let u = if longest < LARGE && d * U < 0.01 {
+            2.1 * U
+        } else {
+            f64::INFINITY
+        };
+        let parts = [
+            u * (d + 10.0) * longest + measured * longest + f64::from(TINY),
+            u * 2.0 * (d + 5.0) * longest.sqrt(),
+            measured,
+        ];
+        self.doubt = parts.map(|v| (v * 1.01) as f32);
+    }
+
+    /// Lays a centre out; gives back its squared length.
+    fn put(&mut self, c: usize, centre: &[f64]) -> f64 {
         let (group, lane) = (c / LANES, c % LANES);
         let start = group * self.padded * LANES + lane;
         let mut square = 0.0;
@@ -126,6 +165,7 @@ impl Screen {
             let t = v - f64::from(self.shift[j]);
             square += t * t;
             self.centres[start + j * LANES] = -2.0 * t as f32;
+            self.columns.centre(c).0[j] = -2.0 * t as f32;
         }
         let terms = (self.d as f64 + 16.0) * U;
         // The usual bound of `n` roundings, n u / (1 - n u); nothing is known where that makes no sense.
@@ -134,8 +174,15 @@ impl Screen {
         } else {
             f64::INFINITY
         };
-        self.offset[group][lane] = (square * (1.0 - 8.0 * U)) as f32;
+        // Within these lengths no product and no sum overflows; nothing is known of other centres.
+        self.offset[group][lane] = if square < LARGE {
+            (square * (1.0 - 8.0 * U)) as f32
+        } else {
+            f32::NEG_INFINITY
+        };
         self.slope[group][lane] = (square.sqrt() * per_length) as f32;
+        *self.columns.centre(c).1 = self.offset[group][lane];
+        square
     }
 
     pub fn groups(&self) -> usize {
@@ -157,64 +204,86 @@ impl Screen {
         &self.centres[g * size..(g + 1) * size]
     }
 
-    /// From products to the least bounds; centre `skip` is passed over.
+    /// Takes in the values `offset - 2 x.c` that follow from the products of sixteen rows with group `g`.
     #[inline(always)]
-    pub fn least<S: Vectors>(
+    pub fn rank<S: Vectors>(
         &self,
         simd: S,
         g: usize,
-        products: S::F32,
-        length: RowLength,
-        skip: u32,
-    ) -> Least {
-        let (offset, slope) = (simd.load(&self.offset[g]), simd.load(&self.slope[g]));
-        let joined = simd.add(simd.splat(length.square), simd.add(offset, products));
-        let low = simd.sub(joined, simd.mul(simd.splat(length.length), slope));
-        // What is not a number becomes 0 too. Of numbers that are not negative, the bits sort as the numbers do, and leaving out
-        // the last four only lowers the bound: they tell the lane.
-        let low = simd.bits(simd.max(low, simd.splat(0.0)));
-        let lane = simd.load_bits(&LANE);
-        let key = simd.or(simd.and(low, simd.splat_bits(!LANE_BITS)), lane);
-        let none = simd.splat_bits(u32::MAX);
-        let skip = simd.splat_bits(skip.wrapping_sub((g * LANES) as u32));
-        let key = simd.select_equal(lane, skip, none, key);
-        let first = simd.least(key);
-        let second = simd.least(simd.select_equal(key, simd.splat_bits(first), none, key));
-        Least {
-            first: unkey(first),
-            centre: (g * LANES) as u32 + (first & LANE_BITS),
-            second: unkey(second),
+        products: [S::F32; LANES],
+        least: &mut Least<S>,
+    ) {
+        let count = self.k - g * LANES;
+        let products = simd.transpose(products);
+        for c in 0..LANES {
+            if c < count {
+                let value = simd.add(simd.splat(self.offset[g][c]), products[c]);
+                least.take(simd, value, (g * LANES + c) as u32);
+            }
         }
     }
 
-    /// What [`Screen::least`] needs to know of a row, from its squared length in `f32`, summed in at least 16 parts.
+    /// Takes in the bounds that follow from the products of sixteen rows with group `g`.
     #[inline(always)]
-    pub fn length(&self, square: f32) -> RowLength {
-        RowLength {
-            square: square * self.row.0 - TINY,
-            length: square.sqrt() * self.row.1 + TINY_LENGTH,
+    pub fn track<S: Vectors>(
+        &self,
+        simd: S,
+        g: usize,
+        products: [S::F32; LANES],
+        length: S::F32,
+        least: &mut Least<S>,
+    ) {
+        let (offset, slope) = (&self.offset[g], &self.slope[g]);
+        let count = self.k - g * LANES;
+        let shorter = simd.sub(simd.splat(0.0), length);
+        let products = simd.transpose(products);
+        for c in 0..LANES {
+            if c < count {
+                let joined = simd.add(simd.splat(offset[c]), products[c]);
+                let low = simd.mul_add(shorter, simd.splat(slope[c]), joined);
+                // What is not a number bounds nothing.
+                let low = simd.max(low, simd.splat(f32::NEG_INFINITY));
+                least.take(simd, low, (g * LANES + c) as u32);
+            }
+        }
+    }
+
+    /// By how much the value of the nearest centre has to lie below that of another to be nearest without doubt. Values are
+    /// `offset - 2 x.c`, of rows with these squared lengths in `f32`; not a number where nothing can be said.
+    ///
+    /// A value is wrong by `u ((d + 10) C^2 + 2 (d + 5) X C)` at most: products, sums, and the rounding of what goes in. A measured
+    /// distance is rounded too, in `f64`.
+    #[inline(always)]
+    pub fn doubt<S: Vectors>(&self, simd: S, square: S::F32) -> S::F32 {
+        let [none, one, two] = self.doubt;
+        let length = simd.sqrt(square);
+        let doubt = simd.mul_add(length, simd.splat(one), simd.splat(none));
+        let doubt = simd.mul_add(square, simd.splat(two), doubt);
+        simd.add(doubt, self.unknown(simd, square))
+    }
+
+    /// Nothing, or not a number where rows are too long.
+    #[inline(always)]
+    fn unknown<S: Vectors>(&self, simd: S, square: S::F32) -> S::F32 {
+        let spare = (f64::from(f32::MAX) / LARGE) as f32;
+        let spare = simd.mul_add(square, simd.splat(spare), simd.splat(0.0));
+        simd.sub(spare, spare)
+    }
+
+    /// What the bounds need to know of rows, from sixteen parts of the squared length of each.
+    #[inline(always)]
+    pub fn lengths<S: Vectors>(&self, simd: S, parts: [S::F32; LANES]) -> Lengths<S> {
+        let square = joined(simd, simd.transpose(parts));
+        let scaled = |v, factor, plus| simd.mul_add(v, simd.splat(factor), simd.splat(plus));
+        let length = scaled(simd.sqrt(square), self.row.1, TINY_LENGTH);
+        Lengths {
+            square: scaled(square, self.row.0, -TINY),
+            length: simd.add(length, self.unknown(simd, square)),
         }
     }
 }
 
-/// A row's squared length from below and its length from above.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RowLength {
-    square: f32,
-    length: f32,
-}
-
-#[inline(always)]
-fn unkey(key: u32) -> f32 {
-    let bits = key & !LANE_BITS;
-    if bits >= f32::INFINITY.to_bits() {
-        f32::INFINITY
-    } else {
-        f32::from_bits(bits)
-    }
-}
-
-/// Products of rows, each `padded` long, with a group of centres.
+/// Products of rows, each `padded` long, with a group of centres, added to `start`.
 #[inline(always)]
 pub fn products<S: Vectors, const R: usize>(
     simd: S,
@@ -237,4 +306,16 @@ pub fn products<S: Vectors, const R: usize>(
         }
     }
     sums
+}
+
+/// All vectors added up, two by two.
+#[inline(always)]
+pub fn joined<S: Vectors>(simd: S, parts: [S::F32; LANES]) -> S::F32 {
+    let mut sums = parts;
+    for half in [8, 4, 2, 1] {
+        for l in 0..half {
+            sums[l] = simd.add(sums[l], sums[l + half]);
+        }
+    }
+    sums[0]
 }

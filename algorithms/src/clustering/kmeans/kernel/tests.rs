@@ -6,19 +6,6 @@ use super::*;
 #[derive(Default, Debug, PartialEq)]
 struct Found(Vec<(usize, u64)>);
 
-impl Sink for Found {
-    fn take<S: emberline_datasets::simd::Vectors>(
-        &mut self,
-        _: S,
-        _: &impl Rows,
-        _: usize,
-        centre: usize,
-        distance: f64,
-    ) {
-        self.0.push((centre, distance.to_bits()));
-    }
-}
-
 fn block(features: Features) -> Block {
     let n = features.dim().0;
     Block {
@@ -51,9 +38,17 @@ fn plainly(x: &[f64], d: usize, centres: &Centres) -> Found {
     Found(x.chunks(d).map(nearest).collect())
 }
 
-fn found(block: &Block, targets: &Targets, bounds: &mut Bounds) -> Found {
+fn found(block: &Block, targets: &Targets, bounds: Option<&mut Bounds>) -> Found {
     let mut found = Found::default();
-    assign(&euclidean(), block, targets, bounds, &mut found).unwrap();
+    let mut each = |start: usize, own: &[u32], distances: &[f64]| {
+        assert_eq!(start, found.0.len());
+        let pairs = own.iter().zip(distances);
+        found
+            .0
+            .extend(pairs.map(|(c, d)| (*c as usize, d.to_bits())));
+    };
+    let sink = Sink::Each(&mut each);
+    assign(&euclidean(), block, targets, bounds, sink).unwrap();
     found
 }
 
@@ -71,6 +66,10 @@ fn kinds(n: usize, d: usize) -> Vec<(&'static str, Vec<f64>)> {
         ("wide", draws(n * d, 4, |u| (40.0 * u - 20.0).exp())),
         ("tiny", draws(n * d, 5, |u| 1e-30 * u)),
         ("vanishing", draws(n * d, 6, |u| 1e-200 * u)),
+        (
+            "near the end of f32",
+            draws(n * d, 12, |u| 3e19 * (u - 0.5)),
+        ),
         ("huge", draws(n * d, 7, |u| 1e60 * (u - 0.5))),
     ]
 }
@@ -82,6 +81,7 @@ fn screens_and_bounds_find_what_measuring_all_centres_finds() {
         (2, 40),
         (5, 16),
         (16, 10),
+        (16, 40),
         (17, 17),
         (33, 100),
         (100, 7),
@@ -94,9 +94,11 @@ fn screens_and_bounds_find_what_measuring_all_centres_finds() {
                 let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
                 let targets = Targets::new(&centres, moved, false);
                 let want = plainly(&x, d, &centres);
-                let kept = found(&block, &targets, &mut bounds);
+                let kept = found(&block, &targets, Some(&mut bounds));
                 assert_eq!(kept, want, "{kind}, d {d}, k {k}, round {round}");
-                assert_eq!(found(&block, &targets, &mut Bounds::default()), want);
+                let mut fresh = Bounds::default();
+                assert_eq!(found(&block, &targets, Some(&mut fresh)), want);
+                assert_eq!(found(&block, &targets, None), want, "{kind}, d {d}, k {k}");
                 // Some centres move a little, one leaps onto a row, the others stay.
                 let mut next = centres.clone();
                 for c in (0..k).filter(|c| c % 3 == round as usize % 3) {
@@ -143,15 +145,19 @@ fn narrow_and_sparse_rows_find_what_dense_rows_find() {
     let want = plainly(&x, d, &centres);
     let narrow = block(Features::F32(Matrix::new(n, d, narrow).unwrap()));
     let targets = Targets::new(&centres, None, false);
-    assert_eq!(found(&narrow, &targets, &mut Bounds::default()), want);
+    for bounds in [None, Some(&mut Bounds::default())] {
+        assert_eq!(found(&narrow, &targets, bounds), want);
+    }
     let sparse = block(Features::Csr(csr));
     let targets = Targets::new(&centres, None, true);
-    assert_eq!(found(&sparse, &targets, &mut Bounds::default()), want);
+    for bounds in [None, Some(&mut Bounds::default())] {
+        assert_eq!(found(&sparse, &targets, bounds), want);
+    }
 }
 
 #[test]
 fn bounds_of_other_centres_are_not_used() {
-    let (n, d, k) = (300, 4, 9);
+    let (n, d, k) = (300, 80, 9);
     let x = draws(n * d, 10, |u| u);
     let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
     let (a, b) = (
@@ -159,10 +165,13 @@ fn bounds_of_other_centres_are_not_used() {
         Centres::of(d, x[k * d..2 * k * d].to_vec()),
     );
     let mut bounds = Bounds::default();
-    found(&block, &Targets::new(&a, None, false), &mut bounds);
+    found(&block, &Targets::new(&a, None, false), Some(&mut bounds));
     // A claim about centres that the bounds are not for.
     let targets = Targets::new(&b, Some((b.print(), vec![0.0; k])), false);
-    assert_eq!(found(&block, &targets, &mut bounds), plainly(&x, d, &b));
+    assert_eq!(
+        found(&block, &targets, Some(&mut bounds)),
+        plainly(&x, d, &b)
+    );
 }
 
 #[test]
@@ -179,4 +188,17 @@ fn one_row_alone_gets_the_bits_of_its_block() {
         Found(x.chunks(d).map(one).collect()),
         plainly(&x, d, &centres)
     );
+}
+
+#[test]
+fn distances_to_a_few_centres_are_those_of_the_definition() {
+    let (n, d, k) = (300, 19, 3);
+    let x = draws(n * d, 13, |u| 5.0 * u);
+    let centres = Centres::of(d, x[..k * d].to_vec());
+    let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
+    let want: Vec<f64> = x
+        .chunks(d)
+        .flat_map(|row| (0..k).map(|c| squared_distance(row, centres.row(c))))
+        .collect();
+    assert_eq!(distances(&euclidean(), &block, &centres).unwrap(), want);
 }
