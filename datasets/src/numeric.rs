@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Weights are frequencies: a row of weight 2 and two rows of weight 1 are the same. Spread is the sum of squared
 /// deviations from the running mean, never a difference of large sums, and the mean carries a second word with its
 /// rounding error: numbers that share their first digits (1e7 + 0.1) keep the others. The mean of finite numbers is finite, up to the
-/// largest there are; their spread is infinite where its true value is beyond any number. Merging depends on the order and
+/// largest there are; their spread is infinite where the sum of squares is beyond any number. Merging depends on the order and
 /// the shape of the merges in the last bits; merge along a fixed tree (as rounds do) for equal bits.
 ///
 /// # Source

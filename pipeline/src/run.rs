@@ -143,6 +143,18 @@ impl Run {
         self.engine.pin(data, spec, self)
     }
 
+    /// Hands all batches of a dataset to `each` in order, read and transformed on the engine's threads.
+    ///
+    /// # Errors
+    /// Reading fails, `each` refuses, or the run was stopped.
+    pub fn each_batch(
+        &self,
+        data: &Dataset,
+        mut each: impl FnMut(Batch) -> Result<()> + Send,
+    ) -> Result<()> {
+        self.engine.each_batch(data, self, &mut each)
+    }
+
     /// One round over pinned blocks: maps every block, merges along the canonical tree. `None` without rows.
     ///
     /// # Errors

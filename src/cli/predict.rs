@@ -26,12 +26,10 @@ pub fn run(args: &PredictArgs, registry: &Registry) -> Result<()> {
     let predictions = predict(&file.model, &data, columns)?;
     let mut writer = TableWriter::create(&args.output, None, predictions.schema())?;
     let mut rows = 0;
-    for batch in predictions.batches(None)? {
-        run.cancel.check()?;
-        let batch = batch?;
+    run.each_batch(&predictions, |batch| {
         rows += batch.num_rows() as u64;
-        writer.write(&batch)?;
-    }
+        Ok(writer.write(&batch)?)
+    })?;
     writer.finish()?;
     if args.output != "-" {
         eprintln!("{} rows written to {}", count(rows), args.output);

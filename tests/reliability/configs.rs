@@ -149,7 +149,7 @@ fn mutants_of_configs_neither_panic_nor_hang_nor_fail_late() {
         run: Mutex::new(None),
         over: AtomicBool::new(false),
     };
-    let structured = amount("EMBERLINE_CONFIGS", 1_000);
+    let structured = amount("EMBERLINE_CONFIGS", 3_000);
     let bytes = 10 * structured;
     let (mut faults, mut trained, mut refused, mut slowest) = (Vec::new(), 0, 0, Duration::ZERO);
     std::thread::scope(|scope| {

@@ -46,7 +46,7 @@ fn seed(dice: &mut Dice) -> Vec<u8> {
 #[test]
 fn no_mutated_file_makes_the_reader_panic_and_no_record_is_lost() {
     let seeds: Vec<Vec<u8>> = (0..200).map(|i| seed(&mut Dice(i))).collect();
-    let files = amount("EMBERLINE_FILES", 5_000);
+    let files = amount("EMBERLINE_FILES", 20_000);
     let (mut passed, mut opened, mut compared) = (0, 0, 0);
     for i in 0..files {
         let mut dice = Dice(i as u64);

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Feeds mutations of the seeds to a target for the time of `EMBERLINE_FUZZ_SECONDS`, from the seeds themselves on.
 fn drive(name: &str, seeds: &[Vec<u8>], words: &[&str], target: impl Fn(&[u8]) -> bool) {
-    let time = Duration::from_secs(amount("EMBERLINE_FUZZ_SECONDS", 1) as u64);
+    let time = Duration::from_secs(amount("EMBERLINE_FUZZ_SECONDS", 2) as u64);
     let (begun, mut runs, mut taken, mut slowest) = (Instant::now(), 0, 0, Duration::ZERO);
     while runs < seeds.len() || begun.elapsed() < time {
         let mut dice = Dice(runs as u64);

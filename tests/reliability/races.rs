@@ -51,7 +51,7 @@ fn of_two_runs_with_one_output_one_wins_and_the_other_says_why() {
     write(folder, "c.toml", config);
     ok(folder, &["train", "c.toml", "--quiet"]);
     let expected = std::fs::read(folder.join("m.ember")).unwrap();
-    let races = amount("EMBERLINE_RACES", 20);
+    let races = amount("EMBERLINE_RACES", 40);
     let mut passed = 0;
     for _ in 0..races {
         for name in ["m.ember", "m.ember.checkpoint"] {
@@ -100,7 +100,7 @@ fn of_two_resumes_of_one_run_one_wins_and_the_other_says_why() {
     run.kill().unwrap();
     run.wait().unwrap();
     let left = std::fs::read(&checkpoint).unwrap();
-    let races = amount("EMBERLINE_RACES", 20) / 4;
+    let races = amount("EMBERLINE_RACES", 40) / 4;
     let mut passed = 0;
     for _ in 0..races {
         let _ = std::fs::remove_file(folder.join("m.ember"));
@@ -132,7 +132,7 @@ fn readers_see_the_old_model_or_the_new_one_while_it_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.ember");
     models[0].save(&path, false).unwrap();
-    let loads = amount("EMBERLINE_LOADS", 1_000);
+    let loads = amount("EMBERLINE_LOADS", 2_000);
     let (done, whole, writes) = (
         AtomicUsize::new(0),
         AtomicUsize::new(0),

@@ -79,7 +79,7 @@ fn random_models_of_every_kind_survive_saving_and_loading_to_the_byte() {
         .iter()
         .map(|(_, label, stages)| train_unnamed(&config(label, stages, &source), &[]).model_file)
         .collect();
-    let wanted = amount("EMBERLINE_MODELS", 1_500);
+    let wanted = amount("EMBERLINE_MODELS", 4_000);
     let (mut passed, mut kinds, mut seed) = (0, BTreeMap::new(), 0);
     while kinds.values().sum::<usize>() < wanted {
         let mut dice = Dice(seed);
@@ -147,7 +147,7 @@ fn another(value: &toml::Value, dice: &mut Dice) -> toml::Value {
 fn random_parameters_of_every_stage_survive_toml() {
     let registry = emberline::registry();
     let entries: Vec<_> = registry.entries().collect();
-    let wanted = amount("EMBERLINE_MODELS", 1_500);
+    let wanted = amount("EMBERLINE_MODELS", 4_000);
     let (mut taken, mut passed) = (0, 0);
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0.. {

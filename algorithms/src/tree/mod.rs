@@ -38,6 +38,7 @@ pub mod forest;
 pub mod grow;
 mod histogram;
 pub mod leaves;
+mod memory;
 pub mod node;
 pub mod nodes;
 mod nominal;

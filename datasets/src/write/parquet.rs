@@ -11,8 +11,11 @@ use parquet::file::properties::WriterProperties;
 use super::{Sink, check_columns};
 use crate::batch::Batch;
 use crate::schema::{Column, Schema};
-use crate::source::METADATA_KEY;
+use crate::source::{BLOCK_ROWS, METADATA_KEY};
 use crate::{DataError, Result};
+
+/// Rows of a row group, which are held until it is written. Whole blocks, so that reading cuts the same blocks again.
+const GROUP_ROWS: usize = 16 * BLOCK_ROWS;
 
 pub(super) struct ParquetTable {
     out: ArrowWriter<Sink>,
@@ -44,6 +47,7 @@ impl ParquetTable {
         let level = ZstdLevel::try_new(3).map_err(parquet_error)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_created_by("emberline".to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(METADATA_KEY.to_owned(), stated)]))
             .build();

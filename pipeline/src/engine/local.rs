@@ -126,6 +126,20 @@ impl Engine for Local {
         })
     }
 
+    fn each_batch(
+        &self,
+        data: &Dataset,
+        run: &Run,
+        each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
+    ) -> Result<()> {
+        let n = data.chunks()?.len();
+        let read = |i| {
+            run.cancel.check()?;
+            Ok(data.read(i, None)?)
+        };
+        self.install(|| map_in_order(n, read, each))
+    }
+
     fn fan_out(
         &self,
         data: &Pinned,

@@ -61,6 +61,17 @@ pub trait Engine: Send + Sync {
         run: &Run,
     ) -> Result<Option<Boxed>>;
 
+    /// Hands all batches of a dataset to `each` in order, read and transformed several at a time; what `each` refuses ends it.
+    ///
+    /// # Errors
+    /// Reading fails, `each` refuses, or the run was stopped.
+    fn each_batch(
+        &self,
+        data: &Dataset,
+        run: &Run,
+        each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
+    ) -> Result<()>;
+
     /// Independent pieces of work over all blocks, those of these indices. Each output is handed to `each` in index order, as soon as it and all
     /// before it are there; what `each` refuses ends the work.
     ///

@@ -102,4 +102,8 @@ impl Estimator for DecisionTreeClassifier {
         self.learner()
             .fit_classifier(impurity, self.columns(), data, run)
     }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        self.learner().memory_of(true, input, rows)
+    }
 }

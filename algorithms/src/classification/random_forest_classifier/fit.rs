@@ -104,4 +104,8 @@ impl Estimator for RandomForestClassifier {
         self.learner()
             .fit_classifier(impurity, self.columns(), data, run)
     }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        self.learner().memory_of(true, input, rows)
+    }
 }

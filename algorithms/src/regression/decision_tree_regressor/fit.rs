@@ -94,4 +94,8 @@ impl Estimator for DecisionTreeRegressor {
         self.learner()
             .fit_regressor(&self.params.prediction_col, data, run)
     }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        self.learner().memory_of(false, input, rows)
+    }
 }

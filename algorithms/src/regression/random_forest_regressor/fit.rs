@@ -96,4 +96,8 @@ impl Estimator for RandomForestRegressor {
         self.learner()
             .fit_regressor(&self.params.prediction_col, data, run)
     }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        self.learner().memory_of(false, input, rows)
+    }
 }

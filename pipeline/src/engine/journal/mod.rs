@@ -208,6 +208,15 @@ impl Engine for Journal {
         self.round(round, || self.inner.over_batches(data, columns, round, run))
     }
 
+    fn each_batch(
+        &self,
+        data: &Dataset,
+        run: &Run,
+        each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
+    ) -> Result<()> {
+        self.inner.each_batch(data, run, each)
+    }
+
     fn fan_out(
         &self,
         data: &Pinned,
