@@ -22,6 +22,7 @@
 //! Everything a script needs is in [`prelude`]. Authors of stages look into [`pipeline`] and [`datasets`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod conformance;
 #[cfg(feature = "linfa")]
 pub mod linfa;
 pub mod report;
@@ -45,7 +46,8 @@ pub mod prelude {
     pub use emberline_pipeline::{
         AnyStage, Component, Entry, Error, Estimator, Event, EventLog, EventSink, FitReport,
         Fitted, Kind, Load, Metrics, ModelError, ModelFile, ParamCheck, ParamErrors, ParamSet,
-        Pipeline, PipelineModel, Registry, Result, Round, Run, Scorer, Stage, Tee, Transformer,
+        Pipeline, PipelineModel, Registry, Result, Round, Run, Scorer, Stage, Tee, Traits,
+        Transformer,
         train::{TrainOutcome, TrainPlan, train},
     };
 

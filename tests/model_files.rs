@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::dice::{Dice, amount};
 use common::{root, train_toml};
+use emberline::conformance::mutate::change;
 use emberline::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -171,61 +172,6 @@ fn a_nested_model_that_calls_itself_something_else_is_refused() {
     assert!(error.contains("it calls itself `decision tree`"), "{error}");
 }
 
-/// Changes one value somewhere in a JSON document.
-fn change(value: &mut Value, dice: &mut Dice) {
-    let n = match value {
-        Value::Array(items) => items.len(),
-        Value::Object(fields) => fields.len(),
-        _ => 0,
-    };
-    if n > 0 && dice.below(6) > 0 {
-        let i = dice.below(n);
-        match value {
-            Value::Array(items) => change(&mut items[i], dice),
-            Value::Object(fields) => {
-                let key = fields.keys().nth(i).unwrap().clone();
-                change(&mut fields[&key], dice);
-            }
-            _ => {}
-        }
-        return;
-    }
-    *value = match (dice.below(12), &mut *value) {
-        (0, _) => Value::Null,
-        (1, _) => Value::from(1_u64 << 60),
-        (2, _) => Value::from(-1),
-        (3, _) => Value::from(1e308),
-        (4, _) => Value::from("nan"),
-        (5, _) => Value::from("x".repeat(1 << dice.below(17))),
-        (6, Value::Array(items)) => {
-            items.truncate(n / 2);
-            return;
-        }
-        (7, Value::Array(items)) => {
-            let twice = items.clone();
-            items.extend(twice);
-            return;
-        }
-        (6, Value::Object(fields)) => {
-            let key = fields
-                .keys()
-                .nth(dice.below(n))
-                .cloned()
-                .unwrap_or_default();
-            fields.remove(&key);
-            return;
-        }
-        (7, Value::Object(fields)) => {
-            fields.insert("surprise".to_owned(), Value::from(1));
-            return;
-        }
-        (8, Value::Number(number)) => Value::from(number.as_f64().unwrap_or(0.0) + 1.0),
-        (9, Value::Number(number)) => Value::from(number.as_i64().unwrap_or(0) + 1),
-        (10, _) => Value::Array(vec![Value::from(0); dice.below(1000)]),
-        _ => Value::Object(serde_json::Map::new()),
-    };
-}
-
 /// Changes bytes of the arrays, or numbers in their header.
 fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
     if bytes.len() < 16 {
@@ -275,13 +221,13 @@ fn hostile_content_under_a_right_checksum_is_refused_or_harmless() {
             0 => change_arrays(&mut parts[1].1, &mut dice),
             1 => {
                 let mut probes: Value = serde_json::from_slice(&parts[2].1).unwrap();
-                change(&mut probes, &mut dice);
+                change(&mut probes, &mut |n| dice.below(n));
                 parts[2].1 = serde_json::to_vec(&probes).unwrap();
             }
             _ => {
                 let mut document: Value = serde_json::from_slice(&parts[0].1).unwrap();
                 for _ in 0..=dice.below(2) {
-                    change(&mut document, &mut dice);
+                    change(&mut document, &mut |n| dice.below(n));
                 }
                 parts[0].1 = serde_json::to_vec(&document).unwrap();
             }

@@ -124,6 +124,25 @@ impl DataError {
         }
     }
 
+    /// What kind of error it is, in one word that does not change.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::Source { .. } => "source",
+            Self::BadRecord { .. } => "bad_record",
+            Self::NotFinite { .. } => "not_finite",
+            Self::Missing { .. } => "missing",
+            Self::Value { .. } => "value",
+            Self::Unusable(_) => "unusable",
+            Self::Schema(_) => "schema",
+            Self::Format { .. } => "format",
+            Self::MemoryLimit { .. } => "memory_limit",
+            Self::Cancelled => "interrupted",
+            Self::InStage { source, .. } => source.kind(),
+        }
+    }
+
     /// Wraps an I/O error with the path it happened on.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io {

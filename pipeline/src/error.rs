@@ -64,6 +64,23 @@ impl Error {
         }
     }
 
+    /// What kind of error it is, in one word that does not change: for tables and programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Param(_) => "param",
+            Self::Schema(_) => "schema",
+            Self::Usage(_) => "usage",
+            Self::Data(error) => error.kind(),
+            Self::Model(_) => "model",
+            Self::Engine(_) => "engine",
+            Self::AccuracyMoved(_) => "accuracy_moved",
+            Self::Interrupted => "interrupted",
+            Self::InStage { source, .. } => source.kind(),
+        }
+    }
+
     /// True where the same run may succeed later: somebody stopped it, the engine failed, or a file could not be read or written.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -33,7 +33,7 @@ pub use persist::{Arrays, ModelError, SavedStage};
 pub use pipeline::{
     FittedPipeline, PIPELINE, Pipeline, PipelineBuilder, PipelineModel, Scorer, StageReport,
 };
-pub use registry::{Component, Entry, Kind, Load, Registry};
+pub use registry::{Component, Entry, Invariance, Kind, Load, Registry, Traits};
 pub use run::{Cancel, Rounds, Run};
 pub use stage::{
     AnyStage, ErasedEstimator, Estimator, FitReport, Fitted, Stage, StopReason, Transformer,

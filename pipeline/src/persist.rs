@@ -85,6 +85,15 @@ impl ModelError {
             message: message.to_string(),
         }
     }
+
+    /// The same error under the stage's own name, where the code that found it serves several.
+    #[must_use]
+    pub(crate) fn of_stage(self, name: &str) -> Self {
+        match self {
+            Self::Stage { message, .. } => Self::stage(name, message),
+            other => other,
+        }
+    }
 }
 
 /// The numbers of an array.

@@ -1,5 +1,7 @@
 //! The list of all stages: what the TOML reader, `emberline stages`, the JSON Schema and the common checks walk.
 
+mod traits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use crate::evaluate::EvaluatorEntry;
 use crate::param::{ParamError, ParamErrors, ParamSet};
 use crate::persist::{Arrays, ModelError, SavedStage};
 use crate::stage::{AnyStage, Estimator, Stage, Transformer};
+
+pub use traits::{Invariance, Traits};
 
 /// What a stage is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -86,6 +90,8 @@ pub struct Entry {
     pub schema: fn() -> Value,
     /// Its parameters at their defaults.
     pub defaults: fn() -> Value,
+    /// What it promises: tested by the conformance suite.
+    pub traits: Traits,
     build: BuildFn,
     resolve: ResolveFn,
     load: LoadFn,
@@ -105,6 +111,7 @@ impl Entry {
             kind: E::KIND,
             schema: param_schema::<E>,
             defaults: param_defaults::<E>,
+            traits: Traits::new(""),
             build: |table, registry| Ok(build_all::<E>(table, registry)?.erase()),
             resolve: resolve_params::<E>,
             load: |state, arrays, registry| Ok(Arc::new(E::Model::load(state, arrays, registry)?)),
@@ -123,10 +130,18 @@ impl Entry {
             kind: T::KIND,
             schema: param_schema::<T>,
             defaults: param_defaults::<T>,
+            traits: Traits::new(""),
             build: |table, registry| Ok(build_all::<T>(table, registry)?.erase()),
             resolve: resolve_params::<T>,
             load: |state, arrays, registry| Ok(Arc::new(T::load(state, arrays, registry)?)),
         }
+    }
+
+    /// The entry with what its stage promises.
+    #[must_use]
+    pub const fn with(mut self, traits: Traits) -> Self {
+        self.traits = traits;
+        self
     }
 
     /// Builds the stage from a table of parameters; every key that is unknown, mistyped or out of range is reported.
@@ -311,13 +326,16 @@ impl Registry {
     ) -> Result<Arc<dyn Transformer>, ModelError> {
         match self.get(&saved.stage) {
             Some(entry) => {
-                let stage = (entry.load)(&saved.state, arrays, self)?;
-                // A predictor keeps its own name: under another it could be saved, but not read again.
-                if stage.name() == saved.stage {
-                    return Ok(stage);
+                // Predictors say whose state it is: under another name it could be saved, but not read again, and a forest would pass for
+                // a tree.
+                match saved.state.get("name").and_then(Value::as_str) {
+                    Some(name) if name != saved.stage => Err(ModelError::stage(
+                        &saved.stage,
+                        format!("it calls itself `{name}`"),
+                    )),
+                    _ => (entry.load)(&saved.state, arrays, self)
+                        .map_err(|e| e.of_stage(&saved.stage)),
                 }
-                let message = format!("it calls itself `{}`", stage.name());
-                Err(ModelError::stage(&saved.stage, message))
             }
             None => Err(ModelError::stage(
                 &saved.stage,

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use emberline_pipeline::datasets::{Attribute, Column, ColumnType, Dataset, SchemaError};
 use emberline_pipeline::persist::{state, to_state};
+use emberline_pipeline::predictor::other_slots;
 use emberline_pipeline::{Arrays, FitReport, Fitted, ModelError, Result, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,6 +58,7 @@ pub struct Scaling<P> {
     factor: f64,
     offset: f64,
     widths: Vec<usize>,
+    slots: Vec<Vec<String>>,
     scaler: PhantomData<fn() -> P>,
 }
 
@@ -82,6 +84,13 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
     }
 
     fn column(&self, at: At, input: &Column) -> std::result::Result<Column, SchemaError> {
+        let named = self.slots.get(at.column).filter(|names| !names.is_empty());
+        if let Some(names) = named {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            if let Some(error) = other_slots(input, &names) {
+                return Err(error);
+            }
+        }
         let trained = self.widths.get(at.column).copied();
         if trained.is_none() || width(input) != trained {
             return Err(SchemaError::Type {
@@ -126,6 +135,7 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
             factor: self.factor,
             offset: self.offset,
             widths: self.widths.clone(),
+            slots: self.slots.clone(),
         })
     }
 
@@ -138,6 +148,7 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
             factor,
             offset,
             widths,
+            slots: names,
         } = state(Self::STAGE, value)?;
         let slots = widths.iter().try_fold(0usize, |a, w| a.checked_add(*w));
         let (Some(slots), true) = (slots, widths.len() == columns) else {
@@ -146,6 +157,14 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
                 format!("{} widths for {columns} columns", widths.len()),
             ));
         };
+        let fits =
+            |(names, width): (&Vec<String>, &usize)| names.is_empty() || names.len() == *width;
+        if !names.is_empty() && (names.len() != columns || !names.iter().zip(&widths).all(fits)) {
+            return Err(ModelError::stage(
+                Self::STAGE,
+                "its slots are not those of its columns",
+            ));
+        }
         let shift = arrays.vector(Self::STAGE, "shift", slots)?.to_vec();
         let divisor = arrays.vector(Self::STAGE, "divisor", slots)?.to_vec();
         Ok(Self {
@@ -154,6 +173,7 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
             factor,
             offset,
             widths,
+            slots: names,
             scaler: PhantomData,
         })
     }
@@ -165,6 +185,9 @@ struct Saved {
     factor: f64,
     offset: f64,
     widths: Vec<usize>,
+    /// Names of the slots of each column; none for numbers, and for vectors without names. Absent where no column has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slots: Vec<Vec<String>>,
 }
 
 impl<P: ScalerParams> Learn for P {
@@ -186,8 +209,15 @@ impl<P: ScalerParams> Learn for P {
             .iter()
             .map(|c| data.schema().get(c).cloned())
             .collect::<std::result::Result<Vec<_>, _>>();
-        let widths = inputs.map_err(emberline_pipeline::datasets::SchemaErrors::from)?;
-        let widths = widths
+        let inputs = inputs.map_err(emberline_pipeline::datasets::SchemaErrors::from)?;
+        let mut names: Vec<Vec<String>> = inputs
+            .iter()
+            .map(|c| c.slots.iter().map(|s| s.name.clone()).collect())
+            .collect();
+        if names.iter().all(Vec::is_empty) {
+            names.clear();
+        }
+        let widths = inputs
             .iter()
             .map(|c| width(c).unwrap_or(slots.len()))
             .collect();
@@ -197,6 +227,7 @@ impl<P: ScalerParams> Learn for P {
             factor,
             offset,
             widths,
+            slots: names,
             scaler: PhantomData,
         };
         let report = FitReport {

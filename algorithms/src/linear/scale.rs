@@ -39,7 +39,7 @@ impl Scale {
         for (j, sd) in sd.iter().enumerate() {
             let spread = if intercept { *sd } else { moments.rms(j) };
             let (least, most) = (moments.least[j], moments.most[j]);
-            if !spread.is_finite() {
+            if !spread.is_finite() || !(most - least).is_finite() || !moments.mean[j].is_finite() {
                 let name = slots.get(j).map_or("", |s| s.name.as_str());
                 return Err(DataError::Unusable(format!(
                     "feature `{name}` ranges from {least:e} to {most:e}, its squares overflow; scale it first"

@@ -214,6 +214,15 @@ impl ForestRegressor {
         self.nodes.leaf(t, x).threshold()
     }
 
+    /// The mean of the leaves whose sum is this; leaf by leaf where the sum is beyond the largest number, though no leaf is.
+    fn mean(&self, sum: f64, x: &[f64]) -> f64 {
+        let n = self.nodes.n_trees();
+        if sum.is_finite() {
+            return sum / n as f64;
+        }
+        (0..n).map(|t| self.tree(t, x) / n as f64).sum()
+    }
+
     fn packed(&self) -> Option<&(Packed, Values)> {
         self.packed.get(|| {
             let mut values = Values::default();
@@ -236,7 +245,7 @@ impl RowScorer for ForestRegressor {
             }
             None => (0..self.nodes.n_trees()).for_each(|t| sum += self.tree(t, x)),
         }
-        sum / self.nodes.n_trees() as f64
+        self.mean(sum, x)
     }
 
     fn predict_rows(&self, x: &[f64], out: &mut [f64]) {
@@ -245,7 +254,9 @@ impl RowScorer for ForestRegressor {
             Some((packed, values)) if n >= AT_ONCE && d > 0 => {
                 out.fill(0.0);
                 packed.each_row(&self.nodes, d, x, |t, i, leaf| out[i] += values.of(t, leaf));
-                (out.iter_mut()).for_each(|sum| *sum /= self.nodes.n_trees() as f64);
+                for (own, x) in out.iter_mut().zip(x.chunks_exact(d)) {
+                    *own = self.mean(*own, x);
+                }
             }
             _ => (out.iter_mut().enumerate())
                 .for_each(|(i, own)| *own = self.predict(&x[i * d..(i + 1) * d])),

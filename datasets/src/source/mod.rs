@@ -121,7 +121,8 @@ pub trait Source: Send + Sync + Debug {
     }
 }
 
-/// Rows that lie in memory; batches are used as chunks, as they are.
+/// Rows that lie in memory; batches are used as chunks, as they are. Those without rows are left out: sums are made along a tree over
+/// the chunks, and must not tell of them.
 #[derive(Debug)]
 pub struct MemorySource {
     origin: String,
@@ -133,7 +134,8 @@ pub struct MemorySource {
 impl MemorySource {
     /// A source of these batches, which all have `schema`.
     #[must_use]
-    pub fn new(origin: impl Into<String>, schema: Arc<Schema>, batches: Vec<Batch>) -> Self {
+    pub fn new(origin: impl Into<String>, schema: Arc<Schema>, mut batches: Vec<Batch>) -> Self {
+        batches.retain(|b| b.num_rows() > 0);
         let chunks = batches
             .iter()
             .map(|b| Chunk {

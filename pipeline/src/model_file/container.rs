@@ -93,6 +93,8 @@ fn foreign(bytes: &[u8]) -> String {
         "it was cut short or changed"
     } else if bytes.starts_with(b"PK") {
         "it is a ZIP archive, but no Emberline model"
+    } else if is_config(bytes) {
+        "it is a config, and no model yet: train it"
     } else if matches!(
         bytes.iter().find(|b| !b.is_ascii_whitespace()),
         Some(b'{' | b'[')
@@ -102,6 +104,12 @@ fn foreign(bytes: &[u8]) -> String {
         "it is no Emberline model"
     };
     format!("{what}; name a file that `emberline train` wrote, fetch it again, or train again")
+}
+
+/// Whether these are the bytes of a config: a TOML document with stages.
+fn is_config(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    text.lines().any(|line| line.trim() == "[[pipeline]]")
 }
 
 /// An archive whose digest holds.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use emberline_datasets::{
-    Batch, ColumnType, DataError, MissingRule, Schema, SchemaError, SchemaErrors, Slot,
+    Batch, Column, ColumnType, DataError, MissingRule, Schema, SchemaError, SchemaErrors, Slot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ impl FeatureInput {
     /// The column is absent, no vector, or has other slots; the first ten differences are listed.
     pub fn check(&self, schema: &Schema) -> Result<(), SchemaErrors> {
         let column = schema.get(&self.column)?;
-        let ColumnType::Vector { width, .. } = column.ty else {
+        if !column.ty.is_vector() {
             let (found, expected) = (
                 column.ty.to_string(),
                 format!("a vector of {} slots", self.slots.len()),
@@ -38,32 +38,8 @@ impl FeatureInput {
                 expected,
             }
             .into());
-        };
-        let (names, wanted) = (slot_names(&column.slots), slot_names(&self.slots));
-        if width.is_some_and(|w| w != wanted.len()) || (!names.is_empty() && names != wanted) {
-            let absent: Vec<&str> = wanted
-                .iter()
-                .filter(|n| !names.contains(n))
-                .copied()
-                .take(10)
-                .collect();
-            let surplus: Vec<&str> = names
-                .iter()
-                .filter(|n| !wanted.contains(n))
-                .copied()
-                .take(10)
-                .collect();
-            return Err(SchemaError::Rule(format!(
-                "column `{}` has {} slots, the model was trained on {}; missing: [{}], unknown: [{}]",
-                self.column,
-                width.unwrap_or(names.len()),
-                wanted.len(),
-                absent.join(", "),
-                surplus.join(", ")
-            ))
-            .into());
         }
-        Ok(())
+        other_slots(column, &slot_names(&self.slots)).map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The features of one record.
@@ -195,6 +171,40 @@ impl FeatureInput {
 pub const RUN_ROWS: usize = 8192;
 /// Numbers that rows of a sparse column are written out to at once.
 const SPARSE_RUN: usize = 1 << 18;
+
+/// How the slots of a vector column differ from those of training: in number, in names (the first ten of either side), or in order. `None`
+/// where they are the same; slots without names are counted only, and a column of unknown width is left to its rows.
+#[must_use]
+pub fn other_slots(column: &Column, trained: &[&str]) -> Option<SchemaError> {
+    let ColumnType::Vector { width, .. } = column.ty else {
+        return None;
+    };
+    let names = slot_names(&column.slots);
+    let other_width = width.is_some_and(|w| w != trained.len());
+    if !other_width && (names.is_empty() || names == trained) {
+        return None;
+    }
+    let beyond = |some: &[&str], others: &[&str]| {
+        let own = some.iter().filter(|n| !others.contains(n)).copied();
+        own.take(10).collect::<Vec<_>>().join(", ")
+    };
+    let (absent, unknown) = (beyond(trained, &names), beyond(&names, trained));
+    let how = match names.iter().zip(trained).position(|(n, t)| n != t) {
+        Some(j) if absent.is_empty() && unknown.is_empty() => {
+            format!(
+                "their order differs: slot {j} is `{}`, it was `{}`",
+                names[j], trained[j]
+            )
+        }
+        _ => format!("missing: [{absent}], unknown: [{unknown}]"),
+    };
+    Some(SchemaError::Rule(format!(
+        "column `{}` has {} slots, the model was trained on {}; {how}",
+        column.name,
+        width.unwrap_or(names.len()),
+        trained.len()
+    )))
+}
 
 fn slot_names(slots: &[Slot]) -> Vec<&str> {
     slots.iter().map(|s| s.name.as_str()).collect()

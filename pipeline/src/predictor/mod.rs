@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use classifier::{ClassColumns, ClassScorer, ClassifierModel, ScoreClasses, argmax};
-pub use features::{FeatureInput, RUN_ROWS};
+pub use features::{FeatureInput, RUN_ROWS, other_slots};
 pub use scalar::{RowScorer, ScalarModel};
 
 /// Appends columns to a schema; every name that is taken is reported.

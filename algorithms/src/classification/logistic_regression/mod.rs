@@ -14,10 +14,17 @@ mod params;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Invariance, Traits};
 
 pub use fit::LogisticRegression;
 pub use params::{ClassWeights, Family, LogisticRegressionParams, WeightMode};
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<LogisticRegression>();
+pub const ENTRY: Entry = Entry::estimator::<LogisticRegression>().with(Traits {
+    weighted: true,
+    needs_label: true,
+    accepts_sparse: true,
+    falling_objective: true,
+    invariant_to: &[Invariance::Affine, Invariance::Similar],
+    ..Traits::new("")
+});

@@ -106,8 +106,10 @@ pub struct LogisticRegressionParams {
     /// `auto`, `binomial` or `multinomial`. Default: `auto`.
     pub family: Family,
     /// Strength of the penalty, 0 or more. Default: 0.
+    #[schemars(range(min = 0.0))]
     pub reg_param: f64,
     /// Share of the L1 penalty, 0 (ridge) to 1 (lasso). Default: 0.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub elastic_net_param: f64,
     /// Whether to fit intercepts. Default: true.
     pub fit_intercept: bool,
@@ -117,6 +119,7 @@ pub struct LogisticRegressionParams {
     pub max_iter: u64,
     /// Stops when the gradient, or the fall of the objective over five steps, is at most this share of the objective; 0 or
     /// more. Default: 1e-6.
+    #[schemars(range(min = 0.0))]
     pub tol: f64,
     /// `"none"`, `"balanced"`, or a table from label to factor. Default: `"none"`.
     pub class_weights: ClassWeights,

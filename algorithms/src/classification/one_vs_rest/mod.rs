@@ -14,11 +14,18 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Invariance, Traits};
 
 pub use fit::OneVsRest;
 pub use model::OneVsRestScorer;
 pub use params::{OneVsRestParams, StageTable};
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<OneVsRest>();
+pub const ENTRY: Entry = Entry::estimator::<OneVsRest>().with(Traits {
+    weighted: true,
+    needs_label: true,
+    accepts_sparse: true,
+    falling_objective: true,
+    invariant_to: &[Invariance::Affine, Invariance::Similar],
+    ..Traits::new("")
+});

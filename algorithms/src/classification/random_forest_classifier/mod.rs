@@ -3,10 +3,19 @@
 mod fit;
 mod params;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Invariance, Traits};
 
 pub use fit::RandomForestClassifier;
 pub use params::RandomForestClassifierParams;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<RandomForestClassifier>();
+pub const ENTRY: Entry = Entry::estimator::<RandomForestClassifier>().with(Traits {
+    uses_seed: true,
+    row_order_free: true,
+    weighted: true,
+    needs_label: true,
+    accepts_nan: true,
+    accepts_sparse: true,
+    invariant_to: &[Invariance::Affine, Invariance::Similar],
+    ..Traits::new("num_trees = 8\nmax_depth = 5")
+});

@@ -12,7 +12,8 @@ use crate::tree::{FeatureSubset, Impurity};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomForestClassifierParams {
-    /// Number of trees, at least 1. Default: 100, where Spark has 20: more trees are never worse but for time.
+    /// Number of trees, 1 to 100000. Default: 100, where Spark has 20: more trees are never worse but for time.
+    #[schemars(range(min = 1, max = 100000))]
     pub num_trees: usize,
     /// Features drawn afresh at each node: `auto` (`sqrt`; `all` for one tree), `all`, `sqrt`, `log2`,
     /// `onethird`, a fraction (0.5) or a count (5). Features that are constant at the node do not count. Default: `auto`.
@@ -20,21 +21,28 @@ pub struct RandomForestClassifierParams {
     /// Draw the rows of each tree with replacement (Poisson counts). Default: true.
     pub bootstrap: bool,
     /// Rows drawn for each tree, as a share of all, in (0, 1]. Default: 1.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub subsampling_rate: f64,
     /// Score the forest on the rows that its trees did not see; reported as `oob_score`. Default: false.
     pub oob_score: bool,
     /// Seed of the draws. Default: that of the run.
     pub seed: Option<u64>,
     /// Splits between the root and any leaf, at most; 0 to 100. Default: 20, where Spark has 5: trees of a forest should be deep.
+    #[schemars(range(max = 100))]
     pub max_depth: usize,
     /// Bins of a feature, at most; 2 to 255. Default: 255, where Spark has 32: bins of one byte cost the same up to there,
     /// and more thresholds are seldom worse.
+    #[schemars(range(min = 2, max = 255))]
     pub max_bins: usize,
     /// Rows in a child, at least; a row drawn twice counts twice. Default: 1.
+    #[schemars(range(min = 1))]
     pub min_instances_per_node: u64,
     /// Share of the tree's weight in a child, at least, in `[0, 0.5)`. Default: 0.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 0.5))]
     pub min_weight_fraction_per_node: f64,
-    /// Decrease of impurity by a split, at least; at 0 a split that gains nothing is still made. Default: 0.
+    /// Decrease of impurity by a split, at least, 0 or more; at 0 a split that gains nothing is still
+    /// made. Default: 0.
+    #[schemars(range(min = 0.0))]
     pub min_info_gain: f64,
     /// What a split makes purer: `gini` or `entropy`. Default: `gini`.
     pub impurity: Impurity,

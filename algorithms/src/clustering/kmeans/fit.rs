@@ -149,6 +149,14 @@ impl Estimator for KMeans {
             run,
         };
         let best = lloyd.best(first)?;
+        let finite = |v: &f64| v.is_finite();
+        if !best.centres.values().iter().all(finite) || !best.history.last().is_none_or(finite) {
+            return Err(DataError::Unusable(format!(
+                "column `{}`: squared distances or sums of rows overflow; scale the features first",
+                self.params.features_col
+            ))
+            .into());
+        }
         let report = self.report(&best, pinned.n_rows());
         let input = FeatureInput {
             column: self.params.features_col.clone(),
@@ -220,6 +228,12 @@ impl KMeans {
             warnings.push(format!(
                 "{effective} clusters hold rows, {} were asked for: there are fewer distinct rows, or the centres never moved",
                 self.k()
+            ));
+        }
+        if best.stop == Some(StopReason::MaxIter) {
+            warnings.push(format!(
+                "stopped after {} moves, before the centres came to rest; raise `max_iter` or `tol`",
+                best.moves
             ));
         }
         let distortion = best.history.last().copied().unwrap_or(0.0);

@@ -14,11 +14,18 @@ mod seeding;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Invariance, Traits};
 
 pub use fit::KMeans;
 pub use model::KMeansModel;
 pub use params::{DistanceMeasure, InitMode, KMeansParams};
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<KMeans>();
+pub const ENTRY: Entry = Entry::estimator::<KMeans>().with(Traits {
+    uses_seed: true,
+    weighted: true,
+    accepts_sparse: true,
+    falling_objective: true,
+    invariant_to: &[Invariance::Similar],
+    ..Traits::new("k = 3")
+});

@@ -41,14 +41,17 @@ pub enum DistanceMeasure {
 #[serde(default, deny_unknown_fields)]
 pub struct KMeansParams {
     /// Number of clusters, at least 1. With `init_mode = "given"` the number of `centers` counts. Default: 2.
+    #[schemars(range(min = 1))]
     pub k: usize,
     /// How the first centres are found: `k-means||`, `k-means++`, `random` or `given`. Default: `k-means||`.
     pub init_mode: InitMode,
     /// The first centres for `init_mode = "given"`, a list of numbers each. Default: none.
     pub centers: Vec<Vec<f64>>,
     /// Starts, of which the one with the least distortion is kept, at least 1; `given` makes one. Default: 1.
+    #[schemars(range(min = 1))]
     pub n_init: usize,
     /// Passes that draw rows in `k-means||`, at least 1. Default: 2.
+    #[schemars(range(min = 1))]
     pub init_steps: usize,
     /// Rows, about, on which `k-means++` draws and compares centres, at least 1; all where there are fewer. They are drawn by weight. A
     /// cluster of so few rows that the sample may miss them gets no centre of its own; `k-means||` looks at every row. Default: 128 a
@@ -56,7 +59,8 @@ pub struct KMeansParams {
     pub init_size: Option<usize>,
     /// The most times that centres are moved. Default: 100 (Spark stops at 20, often before it has converged).
     pub max_iter: usize,
-    /// Stop when no centre moves farther than this, in the units of the features. Default: 1e-4.
+    /// Stop when no centre moves farther than this, in the units of the features; 0 or more. Default: 1e-4.
+    #[schemars(range(min = 0.0))]
     pub tol: f64,
     /// `euclidean` or `cosine`. Default: `euclidean`.
     pub distance_measure: DistanceMeasure,

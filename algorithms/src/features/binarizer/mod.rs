@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::Thresholds;
 pub use params::BinarizerParams;
@@ -24,4 +24,9 @@ use crate::adapters::ColumnMapper;
 pub type Binarizer = ColumnMapper<Thresholds>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<Binarizer>();
+pub const ENTRY: Entry = Entry::transformer::<Binarizer>().with(Traits {
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x0\", \"features\"]\nthreshold = 0.5")
+});

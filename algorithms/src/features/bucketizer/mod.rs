@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub(crate) use model::bucketed;
 pub use model::{Buckets, bucketed_columns};
@@ -26,4 +26,7 @@ use crate::adapters::ColumnMapper;
 pub type Bucketizer = ColumnMapper<Buckets>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<Bucketizer>();
+pub const ENTRY: Entry = Entry::transformer::<Bucketizer>().with(Traits {
+    accepts_inf: true,
+    ..Traits::new("inputs = [\"x0\", \"x1\"]\nsplits = [-inf, 0.0, 3.0, inf]")
+});

@@ -1,7 +1,7 @@
 //! Finding what to fill in.
 
 use emberline_pipeline::datasets::{
-    Attribute, Column, ColumnType, Dataset, SchemaError, SchemaErrors,
+    Attribute, Column, ColumnType, DataError, Dataset, SchemaError, SchemaErrors,
 };
 use emberline_pipeline::{FitReport, Fitted, Result, Run};
 
@@ -101,11 +101,17 @@ impl ImputerParams {
             }
             Strategy::Mean => {
                 let found = moments(data, inputs, missing, run)?;
-                let means = found
-                    .slots
-                    .iter()
-                    .map(|m| (m.count() > 0).then(|| Fill::Number(m.mean())));
-                Ok((found.rows, means.collect()))
+                let mut means = Vec::with_capacity(inputs.len());
+                for (name, m) in inputs.iter().zip(&found.slots) {
+                    if m.count() > 0 && !m.mean().is_finite() {
+                        return Err(DataError::Unusable(format!(
+                            "column `{name}`: its mean overflows; scale it first, or use `strategy = \"median\"`"
+                        ))
+                        .into());
+                    }
+                    means.push((m.count() > 0).then(|| Fill::Number(m.mean())));
+                }
+                Ok((found.rows, means))
             }
             Strategy::Median => {
                 let mut medians = vec![None; inputs.len()];
@@ -157,8 +163,7 @@ fn mode(counts: &Counts) -> Option<Fill> {
     text.or_else(|| first(counts.numbers()).map(Fill::Number))
 }
 
-fn empty(name: &str) -> emberline_pipeline::datasets::DataError {
-    use emberline_pipeline::datasets::DataError;
+fn empty(name: &str) -> DataError {
     match no_values(name) {
         DataError::Unusable(message) => DataError::Unusable(format!(
             "{}; or use `strategy = \"constant\"`, or `keep_empty = true` to leave it as it is",

@@ -6,7 +6,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::{Fill, Filling};
 pub use params::{FillValue, ImputerParams, Strategy};
@@ -33,4 +33,8 @@ pub type Imputer = Learner<ImputerParams>;
 pub type ImputerModel = ColumnMapper<Filling>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<Imputer>();
+pub const ENTRY: Entry = Entry::estimator::<Imputer>().with(Traits {
+    accepts_nan: true,
+    accepts_inf: true,
+    ..Traits::new("inputs = [\"x0\", \"x2\"]")
+});

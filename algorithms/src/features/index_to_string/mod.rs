@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::Labels;
 pub use params::IndexToStringParams;
@@ -24,4 +24,7 @@ use crate::adapters::ColumnMapper;
 pub type IndexToString = ColumnMapper<Labels>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<IndexToString>();
+pub const ENTRY: Entry = Entry::transformer::<IndexToString>().with(Traits {
+    accepts_nan: true,
+    ..Traits::new("input = \"index\"")
+});

@@ -4,7 +4,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use params::MaxAbsScalerParams;
 
@@ -28,4 +28,10 @@ pub type MaxAbsScaler = Learner<MaxAbsScalerParams>;
 pub type MaxAbsScalerModel = ColumnMapper<Scaling<MaxAbsScalerParams>>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<MaxAbsScaler>();
+pub const ENTRY: Entry = Entry::estimator::<MaxAbsScaler>().with(Traits {
+    row_order_free: true,
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x1\", \"features\"]")
+});

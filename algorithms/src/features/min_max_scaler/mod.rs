@@ -4,7 +4,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use params::MinMaxScalerParams;
 
@@ -28,4 +28,10 @@ pub type MinMaxScaler = Learner<MinMaxScalerParams>;
 pub type MinMaxScalerModel = ColumnMapper<Scaling<MinMaxScalerParams>>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<MinMaxScaler>();
+pub const ENTRY: Entry = Entry::estimator::<MinMaxScaler>().with(Traits {
+    row_order_free: true,
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x1\", \"features\"]")
+});

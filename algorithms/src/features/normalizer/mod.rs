@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::Norm;
 pub use params::NormalizerParams;
@@ -25,4 +25,7 @@ use crate::adapters::VectorMapper;
 pub type Normalizer = VectorMapper<Norm>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<Normalizer>();
+pub const ENTRY: Entry = Entry::transformer::<Normalizer>().with(Traits {
+    accepts_sparse: true,
+    ..Traits::new("")
+});

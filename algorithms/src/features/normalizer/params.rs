@@ -23,7 +23,7 @@ pub struct NormalizerParams {
     /// Order of the norm, at least 1: 1 (sum of absolute values), 2 (Euclid), `inf` (greatest absolute value), or between.
     /// Default: 2.
     #[serde(with = "extended")]
-    #[schemars(with = "crate::adapters::Extended")]
+    #[schemars(with = "crate::adapters::Extended", extend("minimum" = 1.0))]
     pub p: f64,
 }
 

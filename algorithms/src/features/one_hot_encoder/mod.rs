@@ -6,7 +6,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::OneHot;
 pub use params::{OneHotEncoderParams, OneHotInvalid};
@@ -32,4 +32,8 @@ pub type OneHotEncoder = Learner<OneHotEncoderParams>;
 pub type OneHotEncoderModel = VectorMapper<OneHot>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<OneHotEncoder>();
+pub const ENTRY: Entry = Entry::estimator::<OneHotEncoder>().with(Traits {
+    row_order_free: true,
+    learns_categories: true,
+    ..Traits::new("inputs = [\"index\", \"flag\", \"whole\"]")
+});

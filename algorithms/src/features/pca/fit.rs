@@ -129,6 +129,9 @@ impl Estimator for Pca {
 
     fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<PcaModel>> {
         let pinned = run.pin(data, &self.spec())?;
+        if pinned.n_rows() == 0 {
+            return Err(DataError::Unusable("there are no rows to learn from".to_owned()).into());
+        }
         self.check_width(pinned.n_features())?;
         let moments = run.round(&pinned, &MomentRound)?.filter(|m| m.rows >= 2.0);
         let Some(moments) = moments else {

@@ -11,6 +11,7 @@ use super::Pca;
 #[serde(default, deny_unknown_fields)]
 pub struct PcaParams {
     /// Number of components, at least 1 and at most the number of feature slots. Default: 2.
+    #[schemars(range(min = 1))]
     pub k: usize,
     /// The vector column to project. Default: `features`.
     pub input: String,

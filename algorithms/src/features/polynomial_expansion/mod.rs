@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::Polynomials;
 pub use params::PolynomialExpansionParams;
@@ -20,10 +20,14 @@ use crate::adapters::VectorMapper;
 /// - out: vectors `(n, w)`, `w = (d + degree)! / (d! degree!) - 1`; a term of a missing slot is missing
 /// - cost: O(n w), one multiplication a term
 /// # Errors
-/// More than 65536 terms. A term may overflow to infinity: scale the slots before.
+/// More than 65536 terms. A term that is infinite names column and row: scale the slots before.
 /// # Source
 /// The stage of that name in Spark ML, and its order of terms.
 pub type PolynomialExpansion = VectorMapper<Polynomials>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<PolynomialExpansion>();
+pub const ENTRY: Entry = Entry::transformer::<PolynomialExpansion>().with(Traits {
+    accepts_nan: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x0\", \"features\"]")
+});

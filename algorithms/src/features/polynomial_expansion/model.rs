@@ -189,7 +189,14 @@ impl VectorMap for Polynomials {
 
     fn map(&self, k: usize, x: &[f64], out: &mut [f64]) -> Result<(), Refusal> {
         for (i, term) in self.terms[k].iter().enumerate() {
-            out[i] = term.earlier.map_or(x[term.slot], |e| out[e] * x[term.slot]);
+            let factor = x[term.slot];
+            out[i] = term.earlier.map_or(factor, |e| out[e] * factor);
+            // Times zero it would be no number at all, and pass for a missing value.
+            if out[i].is_infinite() {
+                return Err(Refusal::Value(format!(
+                    "a term of {factor:?} is beyond the largest number; scale the slots first"
+                )));
+            }
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub struct PolynomialExpansionParams {
     /// Names of the expanded columns, as many as inputs. Default: `polynomial_` and each input's name.
     pub outputs: Vec<String>,
     /// Greatest sum of exponents of a term, 1 to 64. Default: 2.
+    #[schemars(range(min = 1, max = 64))]
     pub degree: u32,
 }
 

@@ -4,7 +4,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use params::QuantileDiscretizerParams;
 
@@ -31,4 +31,8 @@ pub type QuantileDiscretizer = Learner<QuantileDiscretizerParams>;
 pub type QuantileDiscretizerModel = ColumnMapper<Buckets<QuantileDiscretizerParams>>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<QuantileDiscretizer>();
+pub const ENTRY: Entry = Entry::estimator::<QuantileDiscretizer>().with(Traits {
+    row_order_free: true,
+    accepts_inf: true,
+    ..Traits::new("inputs = [\"x0\", \"x2\"]\nnum_buckets = 4")
+});

@@ -24,6 +24,7 @@ pub struct QuantileDiscretizerParams {
     /// Names of the bucketed columns, as many as inputs. Default: each input's name and `_bucket`.
     pub outputs: Vec<String>,
     /// Number of buckets of all columns, at least 2. Default: 2.
+    #[schemars(range(min = 2))]
     pub num_buckets: usize,
     /// Number of buckets for each column, at least 2, instead of one number for all.
     pub num_buckets_array: Vec<usize>,

@@ -4,7 +4,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use params::RobustScalerParams;
 
@@ -29,4 +29,10 @@ pub type RobustScaler = Learner<RobustScalerParams>;
 pub type RobustScalerModel = ColumnMapper<Scaling<RobustScalerParams>>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<RobustScaler>();
+pub const ENTRY: Entry = Entry::estimator::<RobustScaler>().with(Traits {
+    row_order_free: true,
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x1\", \"features\"]")
+});

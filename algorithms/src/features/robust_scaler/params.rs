@@ -22,9 +22,11 @@ pub struct RobustScalerParams {
     pub output: Option<String>,
     /// Names of the scaled columns, as many as inputs. Default: in place.
     pub outputs: Vec<String>,
-    /// Lower quantile, from 0, below `upper`. Default: 0.25.
+    /// Lower quantile, from 0, below `upper` and 1. Default: 0.25.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lower: f64,
-    /// Upper quantile, up to 1. Default: 0.75.
+    /// Upper quantile, above `lower`; 0 to 1. Default: 0.75.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub upper: f64,
     /// Whether to take the median away. Default: false.
     pub with_centering: bool,

@@ -4,7 +4,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use params::StandardScalerParams;
 
@@ -30,4 +30,9 @@ pub type StandardScaler = Learner<StandardScalerParams>;
 pub type StandardScalerModel = ColumnMapper<Scaling<StandardScalerParams>>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<StandardScaler>();
+pub const ENTRY: Entry = Entry::estimator::<StandardScaler>().with(Traits {
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x1\", \"features\"]")
+});

@@ -6,7 +6,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::{Indexing, UNKNOWN};
 pub use params::{StringIndexerParams, StringOrderType};
@@ -31,4 +31,8 @@ pub type StringIndexer = Learner<StringIndexerParams>;
 pub type StringIndexerModel = ColumnMapper<Indexing>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<StringIndexer>();
+pub const ENTRY: Entry = Entry::estimator::<StringIndexer>().with(Traits {
+    row_order_free: true,
+    learns_categories: true,
+    ..Traits::new("input = \"text\"")
+});

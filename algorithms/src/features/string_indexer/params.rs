@@ -41,6 +41,7 @@ pub struct StringIndexerParams {
     /// under one more index, after all others, named `__unknown__`. Default: `error`.
     pub handle_invalid: HandleInvalid,
     /// Most distinct values a column may have, at least 1: a column of free text or numbers is stopped early. Default: 100000.
+    #[schemars(range(min = 1))]
     pub max_categories: usize,
 }
 

@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::VectorAssembler;
 pub use params::VectorAssemblerParams;
@@ -13,4 +13,7 @@ pub use params::VectorAssemblerParams;
 pub use crate::adapters::HandleInvalid;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<VectorAssembler>();
+pub const ENTRY: Entry = Entry::transformer::<VectorAssembler>().with(Traits {
+    accepts_sparse: true,
+    ..Traits::new("inputs = [\"x0\", \"whole\", \"flag\", \"features\"]\noutput = \"assembled\"")
+});

@@ -5,7 +5,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Traits};
 
 pub use model::Slices;
 pub use params::VectorSlicerParams;
@@ -24,4 +24,9 @@ use crate::adapters::VectorMapper;
 pub type VectorSlicer = VectorMapper<Slices>;
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::transformer::<VectorSlicer>();
+pub const ENTRY: Entry = Entry::transformer::<VectorSlicer>().with(Traits {
+    accepts_nan: true,
+    accepts_inf: true,
+    accepts_sparse: true,
+    ..Traits::new("indices = [0, 3]")
+});

@@ -13,15 +13,21 @@ use crate::tree::settings::Limits;
 #[serde(default, deny_unknown_fields)]
 pub struct DecisionTreeRegressorParams {
     /// Splits between the root and any leaf, at most; 0 to 100. Default: 5.
+    #[schemars(range(max = 100))]
     pub max_depth: usize,
     /// Bins of a feature, at most; 2 to 255. Default: 255, where Spark has 32: bins of one byte cost the same up to there,
     /// and more thresholds are seldom worse.
+    #[schemars(range(min = 2, max = 255))]
     pub max_bins: usize,
     /// Rows in a child, at least; a row drawn twice counts twice. Default: 1.
+    #[schemars(range(min = 1))]
     pub min_instances_per_node: u64,
     /// Share of the tree's weight in a child, at least, in `[0, 0.5)`. Default: 0.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 0.5))]
     pub min_weight_fraction_per_node: f64,
-    /// Decrease of impurity by a split, at least; at 0 a split that gains nothing is still made. Default: 0.
+    /// Decrease of impurity by a split, at least, 0 or more; at 0 a split that gains nothing is still
+    /// made. Default: 0.
+    #[schemars(range(min = 0.0))]
     pub min_info_gain: f64,
     /// What a split makes smaller: `variance`. Default: `variance`.
     pub impurity: RegressionImpurity,

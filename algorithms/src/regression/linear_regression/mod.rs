@@ -28,10 +28,16 @@ mod params;
 mod tests;
 mod triangle;
 
-use emberline_pipeline::Entry;
+use emberline_pipeline::{Entry, Invariance, Traits};
 
 pub use fit::LinearRegression;
 pub use params::{LinearRegressionParams, Solver};
 
 /// The registry entry.
-pub const ENTRY: Entry = Entry::estimator::<LinearRegression>();
+pub const ENTRY: Entry = Entry::estimator::<LinearRegression>().with(Traits {
+    weighted: true,
+    needs_label: true,
+    accepts_sparse: true,
+    invariant_to: &[Invariance::Affine, Invariance::Similar],
+    ..Traits::new("")
+});

@@ -33,8 +33,10 @@ pub struct LinearRegressionParams {
     /// Where the prediction goes. Default: `prediction`.
     pub prediction_col: String,
     /// Strength of the penalty, 0 or more; not scaled by the label's spread. Default: 0.
+    #[schemars(range(min = 0.0))]
     pub reg_param: f64,
     /// Share of the L1 penalty, 0 (ridge) to 1 (lasso). Default: 0.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub elastic_net_param: f64,
     /// Whether to fit an intercept. Default: true.
     pub fit_intercept: bool,
@@ -46,6 +48,7 @@ pub struct LinearRegressionParams {
     pub max_iter: u64,
     /// L-BFGS stops when the gradient, or the fall of the objective over five steps, is at most this share of the objective;
     /// 0 or more. Default: 1e-6.
+    #[schemars(range(min = 0.0))]
     pub tol: f64,
 }
 
