@@ -180,11 +180,17 @@ impl Run {
         crate::engine::downcast::<R>(self.engine.over_batches(data, columns, round, self)?)
     }
 
-    /// Runs `n` independent pieces of work, each over all pinned blocks; results in index order.
+    /// Runs `n` independent pieces of work, each over all pinned blocks; results in index order. Who hands over the only
+    /// reference to the blocks does not hold them while the pieces are at work.
     ///
     /// # Errors
     /// A piece fails, or the run was stopped.
-    pub fn fan_out<W: Work>(&self, data: &Pinned, work: &W, n: usize) -> Result<Vec<W::Output>> {
+    pub fn fan_out<W: Work>(
+        &self,
+        data: Arc<Pinned>,
+        work: &W,
+        n: usize,
+    ) -> Result<Vec<W::Output>> {
         let mut outputs = Vec::with_capacity(n);
         self.fan_out_each(data, work, n, |output| {
             outputs.push(output);
@@ -200,7 +206,7 @@ impl Run {
     /// A piece fails, `each` refuses, or the run was stopped.
     pub fn fan_out_each<W: Work>(
         &self,
-        data: &Pinned,
+        data: Arc<Pinned>,
         work: &W,
         n: usize,
         mut each: impl FnMut(W::Output) -> Result<()> + Send,

@@ -100,7 +100,12 @@ impl Learner<'_> {
     }
 
     /// Pins the columns and looks at them once.
-    fn survey(&self, data: &Dataset, label: LabelSpec, run: &Run) -> Result<(Pinned, DataSummary)> {
+    fn survey(
+        &self,
+        data: &Dataset,
+        label: LabelSpec,
+        run: &Run,
+    ) -> Result<(Arc<Pinned>, DataSummary)> {
         let spec = self.spec(data.schema(), label);
         let pinned = run.pin(data, &spec)?;
         let unusable = |message: String| Err(DataError::Unusable(message).into());
@@ -117,7 +122,7 @@ impl Learner<'_> {
             let weight = spec.weight.unwrap_or_default();
             return unusable(format!("all weights in column `{weight}` are zero"));
         }
-        Ok((pinned, summary))
+        Ok((Arc::new(pinned), summary))
     }
 
     fn work(
@@ -154,12 +159,13 @@ impl Learner<'_> {
     fn grow(
         &self,
         work: &GrowTrees,
-        pinned: &Pinned,
+        pinned: Arc<Pinned>,
         rows: u64,
         run: &Run,
         mut push: impl FnMut(&GrownTree) -> Result<()> + Send,
     ) -> Result<(FitReport, Unseen)> {
         let n_trees = self.forest.num_trees;
+        let slots = pinned.slots().clone();
         let mut rounds = Rounds::start(run, rows, Some(n_trees as u64));
         let mut importance = vec![0.0; work.bins.len()];
         let mut whole = Vec::new();
@@ -180,7 +186,7 @@ impl Learner<'_> {
             rows,
             rounds: n_trees as u64,
             stop: StopReason::Done,
-            importances: by_column(&importance, pinned.slots()),
+            importances: by_column(&importance, &slots),
             figures: BTreeMap::from([
                 ("depth".to_owned(), f64::from(depth)),
                 ("n_nodes".to_owned(), n_nodes as f64),
@@ -232,11 +238,12 @@ impl Learner<'_> {
             weighted,
         );
         let mut forest = ForestClassifier::default();
+        let (input, seen_again) = self.hand_over(&pinned);
         let (mut report, unseen) =
-            self.grow(&work, &pinned, summary.rows, run, |tree| forest.push(tree))?;
+            self.grow(&work, pinned, summary.rows, run, |tree| forest.push(tree))?;
         report.warnings = warnings;
         let forest = Arc::new(forest);
-        if self.forest.oob_score {
+        if let Some(pinned) = seen_again {
             let round = OobClasses {
                 forest: forest.clone(),
                 unseen,
@@ -249,7 +256,7 @@ impl Learner<'_> {
         let model = ClassifierModel {
             name: self.name.to_owned(),
             params: self.params.clone(),
-            input: self.input(&pinned),
+            input,
             columns,
             classes: (*classes).clone(),
             scorer: forest,
@@ -273,11 +280,12 @@ impl Learner<'_> {
         let task = Task::number(summary.label_min, summary.label_max);
         let (work, warnings) = self.work(&summary, pinned.slots(), task, false, run, weighted);
         let mut forest = ForestRegressor::default();
+        let (input, seen_again) = self.hand_over(&pinned);
         let (mut report, unseen) =
-            self.grow(&work, &pinned, summary.rows, run, |tree| forest.push(tree))?;
+            self.grow(&work, pinned, summary.rows, run, |tree| forest.push(tree))?;
         report.warnings = warnings;
         let forest = Arc::new(forest);
-        if self.forest.oob_score {
+        if let Some(pinned) = seen_again {
             let offset = summary.label_min / 2.0 + summary.label_max / 2.0;
             let round = OobNumbers {
                 forest: forest.clone(),
@@ -292,7 +300,7 @@ impl Learner<'_> {
         let model = ScalarModel {
             name: self.name.to_owned(),
             params: self.params.clone(),
-            input: self.input(&pinned),
+            input,
             prediction: prediction.to_owned(),
             ty: ColumnType::Float,
             scorer: forest,
@@ -300,12 +308,14 @@ impl Learner<'_> {
         Ok(Fitted { model, report })
     }
 
-    fn input(&self, pinned: &Pinned) -> FeatureInput {
-        FeatureInput {
+    /// What the model reads, and the blocks where they are passed over again after growth; else they are let go before.
+    fn hand_over(&self, pinned: &Arc<Pinned>) -> (FeatureInput, Option<Arc<Pinned>>) {
+        let input = FeatureInput {
             column: self.columns.features.to_owned(),
             slots: pinned.slots().clone(),
             missing: MissingRule::Keep,
-        }
+        };
+        (input, self.forest.oob_score.then(|| pinned.clone()))
     }
 }
 
@@ -324,6 +334,6 @@ impl Learner<'_> {
         };
         let (pinned, summary) = self.survey(data, label, run)?;
         let (work, _) = self.work(&summary, pinned.slots(), task, false, run, false);
-        Ok(run.fan_out(&pinned, &work, 1)?.remove(0).tree)
+        Ok(run.fan_out(pinned, &work, 1)?.remove(0).tree)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::grow::GrownTree;
 use super::leaves::{ClassLeaves, Numbering, ShareTable};
 use super::nodes::{Nodes, STAGE, invalid};
-use super::packed::{AT_ONCE, Packed, Prepared};
+use super::packed::{self, Packed, Prepared};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,7 +105,7 @@ impl ClassScorer for ForestClassifier {
     fn raw_rows(&self, n: usize, x: &[f64], raw: &mut [f64]) {
         let (d, k) = (x.len() / n, raw.len() / n);
         match self.packed() {
-            Some((packed, table)) if n >= AT_ONCE && d > 0 => {
+            Some((packed, table)) if n >= packed::ROWS && d > 0 => {
                 raw.fill(0.0);
                 packed.each_row(&self.nodes, d, x, |_, i, leaf| {
                     add(&mut raw[i * k..(i + 1) * k], table.row(leaf));
@@ -251,7 +251,7 @@ impl RowScorer for ForestRegressor {
     fn predict_rows(&self, x: &[f64], out: &mut [f64]) {
         let (n, d) = (out.len(), x.len() / out.len());
         match self.packed() {
-            Some((packed, values)) if n >= AT_ONCE && d > 0 => {
+            Some((packed, values)) if n >= packed::ROWS && d > 0 => {
                 out.fill(0.0);
                 packed.each_row(&self.nodes, d, x, |t, i, leaf| out[i] += values.of(t, leaf));
                 for (own, x) in out.iter_mut().zip(x.chunks_exact(d)) {

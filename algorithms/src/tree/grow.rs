@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use emberline_pipeline::datasets::random::Draw;
-use emberline_pipeline::datasets::simd::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -126,23 +125,29 @@ impl<'a, C: Criterion> Grower<'a, C> {
         })
     }
 
-    /// Grows all that is below a node, compiled for this machine's vectors.
+    /// Grows all that is below a node; the rows of smaller subtrees are copied to `local`.
     fn subtree<S: Store<C>>(
         &mut self,
         store: &mut S,
         local: &mut [Local<C::Row>],
         open: Open<C::Sums>,
     ) {
-        let subtree = Subtree {
-            grower: self,
-            store,
-            local,
-            open,
-        };
-        if C::VECTORS {
-            simd::dispatch(subtree);
-        } else {
-            subtree.grow();
+        let limit = LOCAL_ROWS[LOCAL_ROWS.len() - local.len().max(1)];
+        let mut stack = vec![open];
+        while let Some(open) = stack.pop() {
+            if open.span.len() > limit || local.is_empty() {
+                self.step(store, open, &mut stack);
+                continue;
+            }
+            // The largest copy that has room for the rows and no more than they need.
+            let fitting = LOCAL_ROWS.iter().filter(|n| open.span.len() <= **n).count();
+            let skipped = (fitting - 1).min(local.len() - 1);
+            let [own, smaller @ ..] = &mut local[skipped..] else {
+                continue;
+            };
+            own.copy(store, open.span.clone(), &self.criterion);
+            let span = 0..open.span.len();
+            self.subtree(own, smaller, Open { span, ..open });
         }
     }
 
@@ -166,7 +171,6 @@ impl<'a, C: Criterion> Grower<'a, C> {
     }
 
     /// Splits a node or makes it a leaf.
-    #[inline(always)]
     fn step<S: Store<C>>(
         &mut self,
         store: &mut S,
@@ -222,7 +226,6 @@ impl<'a, C: Criterion> Grower<'a, C> {
         stack.extend(left.map(|o| Open { span: first, ..o }));
     }
 
-    #[inline(always)]
     fn find<S: Store<C>>(&mut self, store: &S, open: &Open<C::Sums>) -> Option<Candidate<C::Sums>> {
         let node = Place {
             criterion: &self.criterion,
@@ -244,47 +247,6 @@ impl<'a, C: Criterion> Grower<'a, C> {
             return self.finder.in_parallel(&node);
         }
         self.finder.among_all(&node)
-    }
-}
-
-/// The growth of a subtree from a store.
-struct Subtree<'g, 'a, C: Criterion, S> {
-    grower: &'g mut Grower<'a, C>,
-    store: &'g mut S,
-    /// Where to copy the rows of smaller subtrees to.
-    local: &'g mut [Local<C::Row>],
-    open: Open<C::Sums>,
-}
-
-impl<C: Criterion, S: Store<C>> WithSimd for Subtree<'_, '_, C, S> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<V: Simd>(self, _: V) {
-        self.grow();
-    }
-}
-
-impl<C: Criterion, S: Store<C>> Subtree<'_, '_, C, S> {
-    #[inline(always)]
-    fn grow(self) {
-        let limit = LOCAL_ROWS[LOCAL_ROWS.len() - self.local.len().max(1)];
-        let mut stack = vec![self.open];
-        while let Some(open) = stack.pop() {
-            if open.span.len() > limit || self.local.is_empty() {
-                self.grower.step(self.store, open, &mut stack);
-                continue;
-            }
-            // The largest copy that has room for the rows and no more than they need.
-            let fitting = LOCAL_ROWS.iter().filter(|n| open.span.len() <= **n).count();
-            let skipped = (fitting - 1).min(self.local.len() - 1);
-            let [own, smaller @ ..] = &mut self.local[skipped..] else {
-                continue;
-            };
-            own.copy(self.store, open.span.clone(), &self.grower.criterion);
-            let span = 0..open.span.len();
-            self.grower.subtree(own, smaller, Open { span, ..open });
-        }
     }
 }
 
@@ -397,23 +359,25 @@ impl<C: Criterion> Bench<C> {
         }
     }
 
-    /// Looks at some features in one pass over the rows; calls `found` for each that is not constant here.
-    #[inline(always)]
+    /// Looks at some features in one pass over the rows, and puts their best split into `best` where it is better; returns
+    /// how many of them are not constant here. Compiled once: its passes are many.
+    #[inline(never)]
     fn look<S: Store<C>>(
         &mut self,
         node: &Place<'_, C, S>,
         all: (&[Feature], &[usize]),
         chosen: &[u32],
-        mut found: impl FnMut(Option<Candidate<C::Sums>>),
-    ) {
+        best: &mut Option<Candidate<C::Sums>>,
+    ) -> usize {
         self.bases.clear();
         self.bases.extend(chosen.iter().map(|j| all.1[*j as usize]));
         let tallies = &mut self.tallies[..chosen.len()];
         let span = node.span.clone();
         let (first, _) = node.store.at(node.criterion, span.start);
         C::Tally::fill(tallies, &self.bases, node.criterion, node.store, span);
+        let mut seen = 0;
         for ((tally, j), base) in tallies.iter_mut().zip(chosen).zip(&self.bases) {
-            let best = tally.best(
+            let found = tally.best(
                 node.criterion,
                 node.total,
                 &node.bounds,
@@ -421,10 +385,12 @@ impl<C: Criterion> Bench<C> {
                 node.store.bytes()[base + first],
                 &mut self.scratch,
             );
-            if let Some(best) = best {
-                found(best);
+            if let Some(found) = found {
+                *best = split::better(node.criterion, best.take(), found);
+                seen += 1;
             }
         }
+        seen
     }
 }
 
@@ -450,14 +416,11 @@ impl<C: Criterion> Finder<C> {
         }
     }
 
-    #[inline(always)]
     fn among_all<S: Store<C>>(&mut self, node: &Place<'_, C, S>) -> Option<Candidate<C::Sums>> {
         let mut best = None;
         let all = (&self.features[..], &self.bases[..]);
         for chosen in self.order.chunks(<C::Tally as Tally<C>>::AT_ONCE) {
-            self.bench.look(node, all, chosen, |found| {
-                best = split::better(node.criterion, best.take(), found);
-            });
+            self.bench.look(node, all, chosen, &mut best);
         }
         best
     }
@@ -471,17 +434,9 @@ impl<C: Criterion> Finder<C> {
             .map_init(
                 || Bench::new(node.criterion),
                 |bench, chosen| {
-                    let look = Look {
-                        bench,
-                        node,
-                        all,
-                        chosen,
-                    };
-                    if C::VECTORS {
-                        simd::dispatch(look)
-                    } else {
-                        look.best()
-                    }
+                    let mut best = None;
+                    bench.look(node, all, chosen, &mut best);
+                    best
                 },
             )
             .collect();
@@ -492,7 +447,6 @@ impl<C: Criterion> Finder<C> {
     }
 
     /// Draws features without replacement until enough were seen that are not constant here.
-    #[inline(always)]
     fn among_drawn<S: Store<C>>(
         &mut self,
         node: &Place<'_, C, S>,
@@ -512,10 +466,7 @@ impl<C: Criterion> Finder<C> {
             let size = pass_size(until - drawn, <C::Tally as Tally<C>>::AT_ONCE);
             let all = (&self.features[..], &self.bases[..]);
             for chosen in self.order[drawn..until].chunks(size) {
-                self.bench.look(node, all, chosen, |found| {
-                    best = split::better(node.criterion, best.take(), found);
-                    seen += 1;
-                });
+                seen += self.bench.look(node, all, chosen, &mut best);
             }
             drawn = until;
         }
@@ -523,35 +474,6 @@ impl<C: Criterion> Finder<C> {
         while let Some(j) = self.swaps.pop() {
             self.order.swap(self.swaps.len(), j);
         }
-        best
-    }
-}
-
-/// A look at some features, compiled for this machine's vectors.
-struct Look<'a, 'n, C: Criterion, S> {
-    bench: &'a mut Bench<C>,
-    node: &'a Place<'n, C, S>,
-    all: (&'a [Feature], &'a [usize]),
-    chosen: &'a [u32],
-}
-
-impl<C: Criterion, S: Store<C>> WithSimd for Look<'_, '_, C, S> {
-    type Output = Option<Candidate<C::Sums>>;
-
-    #[inline(always)]
-    fn with_simd<V: Simd>(self, _: V) -> Self::Output {
-        self.best()
-    }
-}
-
-impl<C: Criterion, S: Store<C>> Look<'_, '_, C, S> {
-    #[inline(always)]
-    fn best(self) -> Option<Candidate<C::Sums>> {
-        let mut best = None;
-        let node = self.node;
-        self.bench.look(node, self.all, self.chosen, |found| {
-            best = split::better(node.criterion, best.take(), found);
-        });
         best
     }
 }

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use emberline_pipeline::datasets::simd::{self, Simd, WithSimd};
+
 use super::criterion::{Cells, Criterion, STEP};
 use super::nominal;
 use super::split::{BinSet, Bounds, Candidate, Feature, NEAR, Rule, compare};
@@ -140,10 +142,34 @@ where
             let groups = self.groups::<C>();
             Some(nominal::search(criterion, &groups, bounds, feature.index))
         } else {
-            Some(self.numeric(criterion, bounds, feature, splits))
+            Some(simd::dispatch(Search {
+                tally: self,
+                criterion,
+                bounds,
+                feature,
+                splits,
+            }))
         };
         self.clear();
         found
+    }
+}
+
+/// A search for the best threshold, compiled for this machine's vectors. Nothing else of growth gains from them.
+struct Search<'s, C: Cells> {
+    tally: &'s Histogram<C::Sums>,
+    criterion: &'s C,
+    bounds: &'s Bounds,
+    feature: &'s Feature,
+    splits: &'s mut Splits<C::Sums>,
+}
+
+impl<C: Cells> WithSimd for Search<'_, C> {
+    type Output = Option<Candidate<C::Sums>>;
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) -> Self::Output {
+        (self.tally).numeric(self.criterion, self.bounds, self.feature, self.splits)
     }
 }
 

@@ -10,8 +10,10 @@ use std::sync::OnceLock;
 use super::node::{MISSING_LEFT, NOMINAL, Node};
 use super::nodes::Nodes;
 
-/// Walks from roots to leaves that are under way at a time.
-pub(super) const AT_ONCE: usize = 16;
+/// Trees that a record walks down at a time.
+const TREES: usize = 16;
+/// Rows that walk down a tree at a time: as many as registers hold, for the upper levels of one tree are near.
+pub(super) const ROWS: usize = 8;
 /// Keys of the rows that a tree serves before the next one does, at most: 2 MiB. The more rows, the fewer times a tree is
 /// fetched; keys are read one behind the other, so that they need not stay in a cache.
 const MOST_KEYS: usize = 1 << 19;
@@ -108,13 +110,13 @@ impl Packed {
         for (pair, (v, centre)) in pairs.iter_mut().zip(x.iter().zip(&self.centres)) {
             *pair = key_pair(*v, *centre);
         }
-        for (group, starts) in self.starts.chunks(AT_ONCE).enumerate() {
+        for (group, starts) in self.starts.chunks(TREES).enumerate() {
             // What is left of a group goes the first tree's way.
-            let mut at = [starts[0]; AT_ONCE];
+            let mut at = [starts[0]; TREES];
             at[..starts.len()].copy_from_slice(starts);
             self.descend(&mut at, |_, slot| keys[slot], |_, node| nodes.turn(node, x));
             for (lane, at) in at[..starts.len()].iter().enumerate() {
-                f(group * AT_ONCE + lane, self.number(*at));
+                f(group * TREES + lane, self.number(*at));
             }
         }
         KEYS.set(keys);
@@ -129,18 +131,18 @@ impl Packed {
         mut f: impl FnMut(usize, usize, u32),
     ) {
         let width = 2 * self.centres.len();
-        let at_once = (MOST_KEYS / width).max(1).next_multiple_of(AT_ONCE);
+        let at_once = (MOST_KEYS / width).max(1).next_multiple_of(ROWS);
         let mut keys = Vec::new();
         for (part, x) in x.chunks(at_once * d).enumerate() {
             let n = x.len() / d;
             self.keys_of(d, x, &mut keys);
             for (t, start) in self.starts.iter().enumerate() {
                 for (group, keys) in keys.chunks_exact(width).enumerate() {
-                    let mut at = [*start; AT_ONCE];
-                    let rows = &x[group * AT_ONCE * d..];
+                    let mut at = [*start; ROWS];
+                    let rows = &x[group * ROWS * d..];
                     let turn = |lane, node| nodes.turn(node, &rows[lane * d..]);
                     self.descend(&mut at, |lane, slot| keys[slot][lane], turn);
-                    let first = group * AT_ONCE;
+                    let first = group * ROWS;
                     for (lane, at) in at.iter().enumerate().take(n - first) {
                         f(t, part * at_once + first + lane, self.number(*at));
                     }
@@ -150,12 +152,12 @@ impl Packed {
     }
 
     /// The keys of rows `x` `(n, d)`, those of the rows that are walked at once side by side.
-    fn keys_of(&self, d: usize, x: &[f64], keys: &mut Vec<[i32; AT_ONCE]>) {
+    fn keys_of(&self, d: usize, x: &[f64], keys: &mut Vec<[i32; ROWS]>) {
         keys.clear();
-        for rows in x.chunks(AT_ONCE * d) {
+        for rows in x.chunks(ROWS * d) {
             let start = keys.len();
             // Lanes without a row turn left at every step: no threshold has this key.
-            keys.resize(start + 2 * self.centres.len(), [LEAST; AT_ONCE]);
+            keys.resize(start + 2 * self.centres.len(), [LEAST; ROWS]);
             let pairs = keys[start..].as_chunks_mut().0;
             for (lane, row) in rows.chunks_exact(d).enumerate() {
                 let values = row.iter().zip(&self.centres);
@@ -169,9 +171,9 @@ impl Packed {
     /// Walks several times at once, each from its own step to a leaf: the wait for one step's memory is hidden by the others.
     /// `key(walk, which)` is a key, `turn(walk, node)` what its value says where the keys do not.
     #[inline(always)]
-    fn descend(
+    fn descend<const N: usize>(
         &self,
-        at: &mut [u32; AT_ONCE],
+        at: &mut [u32; N],
         key: impl Fn(usize, usize) -> i32,
         turn: impl Fn(usize, u32) -> bool,
     ) {

@@ -1,5 +1,6 @@
 //! The training rows as the growers see them: bytes by column, integer labels and integer weights.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::{Block, DataError, map_in_order};
@@ -85,8 +86,27 @@ pub struct Table {
     pub labels: Labels,
     /// Weights in units `(n,)`; `None` means 1 each.
     pub weights: Option<Vec<u64>>,
-    /// Row ids, block by block; shared with the blocks.
-    row_ids: Vec<Arc<[u64]>>,
+    row_ids: Vec<RowIds>,
+}
+
+/// The row ids of a block.
+#[derive(Debug)]
+enum RowIds {
+    /// One after the other, as they are unless rows were left out: the block can be let go.
+    Run(Range<u64>),
+    /// Shared with the block.
+    Each(Arc<[u64]>),
+}
+
+impl RowIds {
+    fn of(ids: &Arc<[u64]>) -> Self {
+        match ids.first() {
+            Some(first) if (*first..).zip(ids.iter()).all(|(next, id)| next == *id) => {
+                Self::Run(*first..*first + ids.len() as u64)
+            }
+            _ => Self::Each(ids.clone()),
+        }
+    }
 }
 
 /// How rows become those of a table.
@@ -106,7 +126,7 @@ struct Part {
     bytes: Vec<u8>,
     labels: Labels,
     weights: Vec<u64>,
-    row_ids: Arc<[u64]>,
+    row_ids: RowIds,
 }
 
 impl Table {
@@ -230,9 +250,15 @@ impl Table {
         self.weights.as_ref().map_or(1, |w| w[i])
     }
 
-    /// Row ids in row order.
-    pub fn row_ids(&self) -> impl Iterator<Item = u64> {
-        self.row_ids.iter().flat_map(|ids| ids.iter().copied())
+    /// Calls `f(row, row id)` for each row in order.
+    pub fn each_row_id(&self, mut f: impl FnMut(u32, u64)) {
+        let mut row = 0..;
+        for ids in &self.row_ids {
+            match ids {
+                RowIds::Run(ids) => ids.clone().zip(&mut row).for_each(|(id, i)| f(i, id)),
+                RowIds::Each(ids) => ids.iter().zip(&mut row).for_each(|(id, i)| f(i, *id)),
+            }
+        }
     }
 }
 
@@ -277,7 +303,7 @@ impl Part {
             bytes,
             labels,
             weights: weights.unwrap_or_default(),
-            row_ids: block.row_ids.clone(),
+            row_ids: RowIds::of(&block.row_ids),
         }
     }
 }

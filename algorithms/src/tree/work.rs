@@ -122,13 +122,13 @@ impl GrowTrees {
         let room = (table.n_rows() as f64 * share * 1.01) as usize + 64;
         let (mut rows, mut draws) = (Vec::with_capacity(room), Vec::with_capacity(room));
         let weighty = |i: usize| table.weight(i) > 0;
-        for (i, id) in table.row_ids().enumerate() {
+        table.each_row_id(|i, id| {
             let n = bag.count(id);
-            if n > 0 && weighty(i) {
-                rows.push(i as u32);
+            if n > 0 && weighty(i as usize) {
+                rows.push(i);
                 draws.push(n);
             }
-        }
+        });
         if rows.is_empty() {
             rows.extend((0..table.n_rows() as u32).filter(|i| weighty(*i as usize)));
             draws.resize(rows.len(), 1);

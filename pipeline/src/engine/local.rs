@@ -142,14 +142,15 @@ impl Engine for Local {
 
     fn fan_out(
         &self,
-        data: &Pinned,
+        data: Arc<Pinned>,
         work: &dyn ErasedWork,
         pieces: Range<usize>,
         run: &Run,
         each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
     ) -> Result<()> {
         self.install(|| {
-            let shared = work.gather_erased(data)?;
+            let shared = work.gather_erased(&*data)?;
+            drop(data);
             let queue = InOrder::new(pieces.clone(), each);
             // Indices are taken one by one, not split in halves: outputs come nearly in order, and few wait for others.
             (0..rayon::current_num_threads().min(pieces.len()))

@@ -16,6 +16,7 @@ mod round;
 mod spilled;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
 
@@ -72,14 +73,15 @@ pub trait Engine: Send + Sync {
         each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
     ) -> Result<()>;
 
-    /// Independent pieces of work over all blocks, those of these indices. Each output is handed to `each` in index order, as soon as it and all
-    /// before it are there; what `each` refuses ends the work.
+    /// Independent pieces of work over all blocks, those of these indices. The blocks are let go as soon as what the pieces share
+    /// is gathered: a caller that has no further use for them hands over the only reference. Each output is handed to `each` in
+    /// index order, as soon as it and all before it are there; what `each` refuses ends the work.
     ///
     /// # Errors
     /// A piece fails (of several, the lowest index is told), or the run was stopped.
     fn fan_out(
         &self,
-        data: &Pinned,
+        data: Arc<Pinned>,
         work: &dyn ErasedWork,
         pieces: Range<usize>,
         run: &Run,

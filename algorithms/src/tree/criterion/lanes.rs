@@ -63,7 +63,6 @@ where
     type Row = (u8, u8);
     type Sums = [u32; K];
     type Tally = Histogram<[u32; K]>;
-    const VECTORS: bool = true;
 
     fn empty(&self) -> [u32; K] {
         [0; K]

@@ -146,7 +146,6 @@ impl<const ENTROPY: bool> Criterion for Many<'_, ENTROPY> {
     type Row = Classed;
     type Sums = ClassSums;
     type Tally = Sorted<Classed>;
-    const VECTORS: bool = false;
 
     fn empty(&self) -> ClassSums {
         ClassSums {

@@ -29,8 +29,6 @@ pub trait Criterion: Clone + Send + Sync {
     type Sums: Clone + Send + Sync;
     /// How the rows of a node are brought together by bin.
     type Tally: Tally<Self>;
-    /// True where growth gains from being compiled for each instruction set.
-    const VECTORS: bool;
 
     /// Sums of no rows.
     fn empty(&self) -> Self::Sums;

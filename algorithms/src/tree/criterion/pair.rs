@@ -54,7 +54,6 @@ impl Criterion for Pair<'_> {
     /// Rows in the lower half, those of the second class in the upper one.
     type Sums = u64;
     type Tally = Histogram<u64>;
-    const VECTORS: bool = true;
 
     fn empty(&self) -> u64 {
         0

@@ -196,7 +196,6 @@ impl<M: Moment> Criterion for Variance<'_, M> {
     type Row = Labelled;
     type Sums = M;
     type Tally = Histogram<M>;
-    const VECTORS: bool = !M::WEIGHTED;
 
     fn empty(&self) -> M {
         M::default()

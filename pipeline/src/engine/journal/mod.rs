@@ -219,7 +219,7 @@ impl Engine for Journal {
 
     fn fan_out(
         &self,
-        data: &Pinned,
+        data: Arc<Pinned>,
         work: &dyn ErasedWork,
         pieces: Range<usize>,
         run: &Run,
@@ -240,7 +240,9 @@ impl Engine for Journal {
             match entry {
                 Entry::Result(bytes) => each(work.load_erased(&bytes)?)?,
                 Entry::Nothing | Entry::TooLarge => {
-                    self.inner.fan_out(data, work, next..next + 1, run, each)?;
+                    let blocks = data.clone();
+                    self.inner
+                        .fan_out(blocks, work, next..next + 1, run, each)?;
                 }
             }
             next += 1;

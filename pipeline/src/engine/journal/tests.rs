@@ -105,8 +105,8 @@ fn drive(journal: &Arc<Journal>, pieces: usize) -> (Vec<u64>, Vec<u64>) {
             .0;
         sums.push(factor.to_bits());
     }
-    let none = Pinned::new(Vec::new(), Arc::new([]));
-    (sums, run.fan_out(&none, &Squares, pieces).unwrap())
+    let none = Arc::new(Pinned::new(Vec::new(), Arc::new([])));
+    (sums, run.fan_out(none, &Squares, pieces).unwrap())
 }
 
 fn computed(f: impl FnOnce() -> (Vec<u64>, Vec<u64>)) -> ((Vec<u64>, Vec<u64>), usize) {

@@ -130,6 +130,21 @@ impl Work for Gather {
 }
 
 #[test]
+fn blocks_are_let_go_once_their_work_is_gathered() {
+    let run = Run::local(1, 2);
+    let pinned = Arc::new(run.pin(&table(), &spec()).unwrap());
+    let blocks = Arc::downgrade(&pinned);
+    let mut outputs = 0;
+    run.fan_out_each(pinned, &Gather, 3, |_| {
+        outputs += 1;
+        assert!(blocks.upgrade().is_none());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(outputs, 3);
+}
+
+#[test]
 fn blocks_on_disk_give_the_same_bits_as_blocks_in_memory() {
     let data = table().split(&Split::new(0.3, 11)).unwrap().train;
     let results = |limit: Option<u64>, spilled: usize| {
@@ -139,7 +154,7 @@ fn blocks_on_disk_give_the_same_bits_as_blocks_in_memory() {
         assert_eq!(pinned.n_rows(), 28_000);
         assert_eq!(pinned.slots()[1].name, "b");
         let twice = [(); 2].map(|()| run.round(&pinned, &Add).unwrap().unwrap().0.to_bits());
-        (twice, run.fan_out(&pinned, &Gather, 20).unwrap())
+        (twice, run.fan_out(Arc::new(pinned), &Gather, 20).unwrap())
     };
     let in_memory = results(None, 0);
     assert_eq!(results(Some(1), 5), in_memory);
