@@ -27,12 +27,14 @@ impl Draw {
     }
 
     /// 64 uniform bits for `index`.
+    #[inline]
     #[must_use]
     pub fn bits(self, index: u64) -> u64 {
         self.at(index).0
     }
 
     /// Uniform in `[0, 1)` for `index`, with 53 bits.
+    #[inline]
     #[must_use]
     pub fn uniform(self, index: u64) -> f64 {
         unit(self.bits(index))
@@ -96,6 +98,7 @@ impl Stream {
     }
 }
 
+#[inline]
 fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }

@@ -176,6 +176,7 @@ pub struct Block {
 
 impl Block {
     /// Number of rows.
+    #[inline]
     #[must_use]
     pub fn n_rows(&self) -> usize {
         self.row_ids.len()
@@ -188,12 +189,14 @@ impl Block {
     }
 
     /// The label of row `i`; 0 where the block has none.
+    #[inline]
     #[must_use]
     pub fn label(&self, i: usize) -> f64 {
         self.label.as_ref().map_or(0.0, |y| y[i])
     }
 
     /// The weight of row `i`.
+    #[inline]
     #[must_use]
     pub fn weight(&self, i: usize) -> f64 {
         self.weight.as_ref().map_or(1.0, |w| w[i])

@@ -81,28 +81,29 @@ impl Picks {
         draw: Option<Draw>,
         distance: impl Fn(usize) -> f64,
     ) -> Result<(), DataError> {
-        let masses = (0..block.n_rows()).map(|i| block.weight(i) * distance(i));
-        let masses: Vec<f64> = masses.collect();
-        let total: f64 = masses.iter().filter(|m| **m > 0.0).sum();
+        let weights = block.weight.as_deref();
+        let mass = |i: usize| weights.map_or(1.0, |w| w[i]) * distance(i);
+        let total: f64 = (0..block.n_rows()).map(mass).filter(|m| *m > 0.0).sum();
         self.mass += total;
         let Some(draw) = draw else {
-            let offers = masses.iter().map(|m| -m).zip(0..);
+            let offers = (0..block.n_rows()).map(|i| (-mass(i), i));
             return self.offer_all(geometry, block, offers.filter(|(key, _)| *key < 0.0));
         };
         // So many keys are expected below the first limit; where they do not suffice, the second lets all pass.
         let few = self.count as f64 + 4.0 * (self.count as f64).sqrt() + 8.0;
+        let mut offers = Vec::with_capacity(block.n_rows().min(2 * few as usize));
         for limit in [few / total, f64::INFINITY] {
-            let mut offers = Vec::new();
-            for ((i, row), mass) in block.row_ids.iter().enumerate().zip(&masses) {
-                let u = draw.uniform(*row);
+            offers.clear();
+            for (i, row) in block.row_ids.iter().enumerate() {
+                let (u, mass) = (draw.uniform(*row), mass(i));
                 // -ln(1 - u) is no less than u: most rows need no logarithm. 1 - u lies in (0, 1], so it is finite.
-                if *mass > 0.0 && u <= limit * mass {
+                if mass > 0.0 && u <= limit * mass {
                     offers.push((-(1.0 - u).ln() / mass, i));
                 }
             }
-            offers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             offers.retain(|(key, _)| *key <= limit);
-            self.offer_all(geometry, block, offers.into_iter())?;
+            offers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            self.offer_all(geometry, block, offers.iter().copied())?;
             if self.rows.len() >= self.count {
                 break;
             }
@@ -167,22 +168,20 @@ impl Round for Pick {
         let mut held = std::mem::take(scratch);
         let mut out = Vec::with_capacity(self.sets.len());
         for (start, centres) in &self.sets {
-            let mut near = Near::before(&mut held, centres);
-            near.extend(&self.geometry, block, centres)?;
-            let mut picks = Picks::none(self.count);
-            let distance = |i: usize| {
-                if centres.k() > 0 {
-                    near.distances[i]
-                } else {
-                    1.0
+            let (draw, mut picks) = (self.choice.draw(*start), Picks::none(self.count));
+            if centres.k() == 0 {
+                picks.take(&self.geometry, block, draw, |_| 1.0)?;
+            } else {
+                let mut near = Near::before(&mut held, centres);
+                near.extend(&self.geometry, block, centres)?;
+                let distance = |i: usize| near.distances[i];
+                picks.take(&self.geometry, block, draw, distance)?;
+                // The farthest rows are asked for once.
+                if draw.is_some() {
+                    scratch.push(near);
                 }
-            };
-            picks.take(&self.geometry, block, self.choice.draw(*start), distance)?;
-            out.push(picks);
-            // The farthest rows are asked for once.
-            if !matches!(self.choice, Choice::Farthest) {
-                scratch.push(near);
             }
+            out.push(picks);
         }
         Ok(Each(out))
     }
