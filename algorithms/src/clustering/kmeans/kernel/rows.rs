@@ -232,6 +232,10 @@ impl<T: Number> Rows for Dense<'_, T> {
                 };
             }
             let parts = simd.transpose(parts);
+            #[expect(
+                clippy::needless_range_loop,
+                reason = "counted, so that all stay in registers"
+            )]
             for j in 0..LANES {
                 if let Some(column) = columns.get_mut(j) {
                     square = simd.mul_add(parts[j], parts[j], square);

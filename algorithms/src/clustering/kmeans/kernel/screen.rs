@@ -215,6 +215,10 @@ impl Screen {
     ) {
         let count = self.k - g * LANES;
         let products = simd.transpose(products);
+        #[expect(
+            clippy::needless_range_loop,
+            reason = "counted, so that all stay in registers"
+        )]
         for c in 0..LANES {
             if c < count {
                 let value = simd.add(simd.splat(self.offset[g][c]), products[c]);

@@ -26,8 +26,11 @@ pub enum Sink<'a> {
         sums: &'a mut Sums,
     },
     /// Is told the first row of a strip, the nearest centre of each of its rows, and the squared distance to it.
-    Each(&'a mut dyn FnMut(usize, &[u32], &[f64])),
+    Each(Told<'a>),
 }
+
+/// Called with the first row of a strip, the nearest centre of each of its rows, and the squared distance to it.
+pub type Told<'a> = &'a mut dyn FnMut(usize, &[u32], &[f64]);
 
 impl Sink<'_> {
     /// The rows from `start` on, measured.
