@@ -148,7 +148,7 @@ fn by_name(trained: &Table, given: &Table, reads: &[String]) -> Option<Table> {
 
 #[test]
 fn columns_that_come_otherwise_than_in_training_are_found_by_name_or_refused() {
-    let cases = amount("EMBERLINE_SHUFFLES", 3_000);
+    let cases = amount("EMBERLINE_SHUFFLES", 10_000);
     let registry = emberline::registry();
     let models: Vec<(&str, PipelineModel, Table)> = registry
         .entries()

@@ -326,16 +326,14 @@ impl Registry {
     ) -> Result<Arc<dyn Transformer>, ModelError> {
         match self.get(&saved.stage) {
             Some(entry) => {
-                // Predictors say whose state it is: under another name it could be saved, but not read again, and a forest would pass for
-                // a tree.
-                match saved.state.get("name").and_then(Value::as_str) {
-                    Some(name) if name != saved.stage => Err(ModelError::stage(
-                        &saved.stage,
-                        format!("it calls itself `{name}`"),
-                    )),
-                    _ => (entry.load)(&saved.state, arrays, self)
-                        .map_err(|e| e.of_stage(&saved.stage)),
+                let loaded = (entry.load)(&saved.state, arrays, self);
+                let stage = loaded.map_err(|e| e.of_stage(&saved.stage))?;
+                // A predictor keeps its own name: under another it could be saved, but not read again, and a forest would pass for a tree.
+                if stage.name() == saved.stage {
+                    return Ok(stage);
                 }
+                let message = format!("it calls itself `{}`", stage.name());
+                Err(ModelError::stage(&saved.stage, message))
             }
             None => Err(ModelError::stage(
                 &saved.stage,

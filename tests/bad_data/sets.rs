@@ -231,7 +231,15 @@ pub const SETS: &[Bad] = &[
     Bad::new(
         "values_of_1e308",
         "features up to 1e308 of either sign",
-        |t| features(t, |i, _, v| if i % 2 == 0 { 1e308 } else { -1e306 * v }),
+        |t| {
+            features(t, |i, _, v| {
+                if i.is_multiple_of(2) {
+                    1e308
+                } else {
+                    -1e306 * v
+                }
+            })
+        },
     ),
     Bad::new("label_of_1e308", "labels up to 1e308 of either sign", |t| {
         t.map_numbers(
@@ -275,7 +283,7 @@ pub const SETS: &[Bad] = &[
         "a category of 1 MiB, and an empty one",
         |t| {
             texts(t, |i| {
-                if i % 2 == 0 {
+                if i.is_multiple_of(2) {
                     "m".repeat(1 << 20)
                 } else {
                     String::new()

@@ -33,6 +33,8 @@ pub enum Fault {
     CountsColumns,
     /// A missing value becomes zero.
     FillsIn,
+    /// It keeps far more than it says.
+    Hoards,
     /// Its saved state has three decimals.
     RoundsWhenSaved,
 }
@@ -150,6 +152,10 @@ impl Centring {
         let sums = run.scan(data, &columns, &round)?;
         let sums = sums.ok_or_else(|| DataError::Unusable("there are no rows".to_owned()))?;
         let mut mean = sums.sum / sums.rows as f64;
+        if self.fault == Fault::Hoards {
+            let hoard = vec![mean; 40 * sums.rows as usize];
+            mean = std::hint::black_box(&hoard)[hoard.len() / 2];
+        }
         if self.fault == Fault::CountsPartitions {
             mean += 1e-9 * data.n_partitions() as f64;
         }
@@ -377,6 +383,13 @@ toy!(
     serde(deny_unknown_fields)
 );
 toy!(
+    HoardsParams,
+    Hoarder,
+    "hoards",
+    Hoards,
+    serde(deny_unknown_fields)
+);
+toy!(
     RoundsParams,
     RoundsSaved,
     "rounds_when_saved",
@@ -396,4 +409,5 @@ pub const FAULTY: &[(Entry, u8)] = &[
     (Entry::estimator::<Positional>(), 16),
     (Entry::estimator::<FillsIn>(), 28),
     (Entry::estimator::<RoundsSaved>(), 47),
+    (Entry::estimator::<Hoarder>(), 50),
 ];

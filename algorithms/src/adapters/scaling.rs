@@ -157,6 +157,8 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
                 format!("{} widths for {columns} columns", widths.len()),
             ));
         };
+        let shift = arrays.vector(Self::STAGE, "shift", slots)?.to_vec();
+        let divisor = arrays.vector(Self::STAGE, "divisor", slots)?.to_vec();
         let fits =
             |(names, width): (&Vec<String>, &usize)| names.is_empty() || names.len() == *width;
         if !names.is_empty() && (names.len() != columns || !names.iter().zip(&widths).all(fits)) {
@@ -165,8 +167,6 @@ impl<P: ScalerParams> ScalarMap for Scaling<P> {
                 "its slots are not those of its columns",
             ));
         }
-        let shift = arrays.vector(Self::STAGE, "shift", slots)?.to_vec();
-        let divisor = arrays.vector(Self::STAGE, "divisor", slots)?.to_vec();
         Ok(Self {
             shift,
             divisor,

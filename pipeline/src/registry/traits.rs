@@ -38,9 +38,6 @@ pub struct Traits {
     pub learns_categories: bool,
     /// The objective after each round is never above that after the round before.
     pub falling_objective: bool,
-    /// Bytes of memory that fitting takes for each number it reads, beside the rows themselves; what does not grow with the rows is not
-    /// counted.
-    pub bytes_per_number: u32,
     /// Which maps of the features leave its predictions alone; all of them that do.
     pub invariant_to: &'static [Invariance],
 }
@@ -61,7 +58,6 @@ impl Traits {
             accepts_sparse: false,
             learns_categories: false,
             falling_objective: false,
-            bytes_per_number: 1,
             invariant_to: &[],
         }
     }

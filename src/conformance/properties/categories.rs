@@ -144,15 +144,13 @@ pub fn unseen(s: &Subject<'_>) -> Verdict {
             _ => {
                 let found = found.tried(&policy)?;
                 ensure!(found.ids == plain.ids, "{policy}: rows are lost");
-                let writes = found
-                    .columns
-                    .iter()
-                    .filter(|(_, c)| c[5] != c[6] || c[5] == c[9]);
-                let kept = writes.filter(|(_, c)| c[5] == c[9]);
-                let own =
-                    kept.filter(|(n, c)| !plain.columns[*n].contains(&c[5]) || is_zero(&c[5]));
+                // Both strangers share a place in some column, one that no known value has (in one-hot form: no slot at all).
+                let shared = found.columns.iter().filter(|(name, c)| {
+                    let known = plain.columns[*name].contains(&c[5]) && !is_zero(&c[5]);
+                    c[5] == c[9] && !known
+                });
                 ensure!(
-                    own.count() > 0,
+                    shared.count() > 0,
                     "{policy}: strangers have no place of their own"
                 );
                 let again = score(&fit.model, &strange(&[5, 9, 11])?).tried(&policy)?;

@@ -26,7 +26,8 @@ const MOST_TIMES: f64 = 5.0;
 /// Below this a time is not told from that of starting threads.
 const LEAST_TIME: f64 = 2e-3;
 /// What memory may grow by for reasons that are not the rows: code that is paged in, what the allocator keeps.
-const ROOM: f64 = 8.0 * 1024.0 * 1024.0;
+const ROOM: f64 = 8.0 * MIB;
+const MIB: f64 = 1_048_576.0;
 /// A cancelled fit returns within this.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// A measurement is taken again where it fails, and fails when it does so every time: another process may have been in the way.
@@ -132,33 +133,37 @@ fn bounded(s: &Subject<'_>, one: &Took, four: &Took) -> std::result::Result<(), 
             1e3 * four
         );
     }
-    if let Some(memory) = four.memory {
-        let rows = (4 * SMALL * s.table().rows()) as f64;
-        let numbers = rows * s.numbers_read()? as f64;
-        let declared = f64::from(s.traits.bytes_per_number);
-        ensure!(
-            memory <= 1.25 * declared * numbers + ROOM,
-            "it takes {:.1} bytes for each number it reads ({:.1} MiB), {declared} are declared",
-            memory / numbers,
-            memory / 1_048_576.0
-        );
-    }
+    let Some(memory) = four.memory else {
+        return Ok(());
+    };
+    let declared = s.declared_memory((4 * SMALL * s.table().rows()) as u64)?;
+    ensure!(
+        memory <= 1.25 * declared + ROOM,
+        "it takes {:.1} MiB, by what it declares {:.1} MiB",
+        memory / MIB,
+        declared / MIB
+    );
     Ok(())
 }
 
 impl Subject<'_> {
-    /// Numbers and texts of a row that fitting reads, label included.
-    fn numbers_read(&self) -> std::result::Result<usize, String> {
+    /// Bytes that fitting on so many rows may take: the columns it reads, eight bytes a number, the ids, and what the stage says that it
+    /// holds beside them.
+    fn declared_memory(&self, rows: u64) -> std::result::Result<f64, String> {
         let stage = self.stage(&self.example()).tried("build")?;
         let schema = self.table().schema().tried("schema")?;
-        let width = |name: &String| schema.get(name).map_or(1, |c| c.slots.len().max(1));
-        Ok(stage
-            .stage()
-            .reads(&schema)
-            .iter()
-            .map(width)
-            .sum::<usize>()
-            .max(1))
+        let width = |name: &String| schema.get(name).map_or(1, |c| c.slots.len().max(1)) as u64;
+        let numbers: u64 = stage.stage().reads(&schema).iter().map(width).sum();
+        Ok((8 * rows * (numbers + 1) + self.held_beside(rows)?) as f64)
+    }
+
+    /// Bytes that the stage says it holds beside its columns while it is fitted on so many rows.
+    fn held_beside(&self, rows: u64) -> std::result::Result<u64, String> {
+        let schema = self.table().schema().tried("schema")?;
+        Ok(match self.stage(&self.example()).tried("build")? {
+            AnyStage::Estimator(e) => e.memory_of_fit(&schema, rows).unwrap_or(0),
+            AnyStage::Transformer(_) => 0,
+        })
     }
 }
 
@@ -179,12 +184,13 @@ fn cancelled(s: &Subject<'_>) -> std::result::Result<(), String> {
         return Ok(());
     }
     let data = long(s, 4 * SMALL)?;
+    let limit = s.held_beside((4 * SMALL * s.table().rows()) as u64)? + (1 << 20);
     let files = open_files();
     for wait in [1, 5, 20] {
         let begun = Arc::new(Begun::default());
-        // A limit makes blocks spill, so that there is a file to be left behind.
+        // A limit near what the stage holds anyway makes blocks spill, so that there is a file to be left behind.
         let run = Run::local(1, 2)
-            .with_memory_limit(Some(1 << 20))
+            .with_memory_limit(Some(limit))
             .with_events(begun.clone());
         let cancel = run.cancel.clone();
         let (result, late) = std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Held, Property, Tried, Verdict, ensure};
 use crate::conformance::engine::Scattered;
 use crate::conformance::scored::score;
-use crate::conformance::subject::{Fit, Subject, fit_stage};
+use crate::conformance::subject::{Subject, fit_stage};
 use crate::conformance::table::Table;
 use crate::datasets::{Batch, Dataset};
 use crate::prelude::*;
@@ -239,8 +239,7 @@ fn row_order(s: &Subject<'_>) -> Verdict {
 
 /// Columns are found by name: in another order they give the same model and the same results.
 fn column_order(s: &Subject<'_>) -> Verdict {
-    let learnt = |fit: &Fit| fit.saved();
-    let expected = learnt(s.fitted()?);
+    let expected = s.fitted()?.saved();
     let orders: [fn(&mut Table); 2] = [
         |t| t.columns.reverse(),
         |t| {
@@ -253,7 +252,7 @@ fn column_order(s: &Subject<'_>) -> Verdict {
         let fit = s.fit_on(&table).tried("fit")?;
         if s.traits.deterministic {
             ensure!(
-                learnt(&fit) == expected,
+                fit.saved() == expected,
                 "another order of the columns gives another model"
             );
         }

@@ -174,7 +174,7 @@ fn learns(s: &Subject<'_>) -> Verdict {
         let table = bundled(s, set)?;
         let (held, train): (Vec<usize>, Vec<usize>) = (0..table.rows())
             .step_by(1 + table.rows() / 3_000)
-            .partition(|i| i % 4 == 0);
+            .partition(|i| i.is_multiple_of(4));
         let (held, train) = (table.pick(&held), table.pick(&train));
         let fit = s.fit_on(&train).tried(set)?;
         let scored = score(&fit.model, &held).tried(set)?;

@@ -132,9 +132,9 @@ fn damaged(s: &Subject<'_>) -> Verdict {
 }
 
 /// What is not a model of this stage is refused as a model file. The state of any other stage under this one's name is refused under that
-/// name, with the other's where the state tells it (predictors'), or works as the stage that it is of: scalers differ in how they learn
-/// their numbers, not in the numbers. A config in the place of a model is told from one, and a program that does not know the
-/// stage says so.
+/// name, with the other's where the two are written alike and the state tells it (a forest for a tree), or works as the stage that it is
+/// of: scalers differ in how they learn their numbers, not in the numbers. A config in the place of a model is told from one, and a
+/// program that does not know the stage says so.
 fn wrong_kind(s: &Subject<'_>) -> Verdict {
     let own = s.entry.name;
     let mut refusals = 0;
@@ -154,7 +154,8 @@ fn wrong_kind(s: &Subject<'_>) -> Verdict {
         let what = format!("the state of `{}` under the name of `{own}`", entry.name);
         match s.registry.load(&posing, &arrays) {
             Err(error) => {
-                let words = if tells {
+                let alike = error.to_string().contains("calls itself");
+                let words = if alike {
                     &[own, entry.name][..]
                 } else {
                     &[own]

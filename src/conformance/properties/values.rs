@@ -218,10 +218,13 @@ fn extremes(s: &Subject<'_>) -> Verdict {
         let table = s.table().map_numbers(&names, |_, v| v * factor);
         sound(s, &table, what)?;
         // Both at once: sums of squares overflow in one slot and vanish in another.
-        let mixed = s.table().map_numbers(
-            &names,
-            |j, v| if j % 2 == 0 { v * factor } else { v / factor },
-        );
+        let mixed = s.table().map_numbers(&names, |j, v| {
+            if j.is_multiple_of(2) {
+                v * factor
+            } else {
+                v / factor
+            }
+        });
         sound(s, &mixed, what)?;
     }
     Ok(Held::Yes)

@@ -213,7 +213,7 @@ fn zero_and_bad_weights(s: &Subject<'_>) -> Verdict {
     let n = table.rows();
     let weights: Vec<f64> = (0..n)
         .map(|i| {
-            if i % 4 == 0 {
+            if i.is_multiple_of(4_usize) {
                 0.0
             } else {
                 1.0 + (i % 2) as f64
