@@ -189,7 +189,7 @@ fn change_arrays(bytes: &mut [u8], dice: &mut Dice) {
             0 => b'9',
             1 => 0xff,
             2 => bytes[at].wrapping_add(1),
-            _ => dice.next() as u8,
+            _ => dice.bits() as u8,
         };
     }
 }

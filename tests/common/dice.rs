@@ -5,7 +5,7 @@ pub struct Dice(pub u64);
 
 impl Dice {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         // SplitMix64 (Steele, Lea, Flood 2014).
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -16,12 +16,12 @@ impl Dice {
 
     /// A number below `n`, or 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
+        (self.bits() % n.max(1) as u64) as usize
     }
 
     /// A number from 0, below 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// One of them.
@@ -52,7 +52,7 @@ pub fn mutated(bytes: &[u8], words: &[&str], dice: &mut Dice) -> Vec<u8> {
         let at = dice.below(bytes.len() + 1);
         let end = (at + 1 + dice.below(40)).min(bytes.len());
         match dice.below(9) {
-            0 if at < bytes.len() => bytes[at] = dice.next() as u8,
+            0 if at < bytes.len() => bytes[at] = dice.bits() as u8,
             1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
             2 if at < bytes.len() => drop(bytes.remove(at)),
             3 => bytes.insert(at, *dice.pick(b"[]{}.,=\"'\n\r\t#$0 -\\\0\xff")),

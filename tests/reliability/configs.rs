@@ -1,24 +1,22 @@
 //! R-20: no config makes the program panic or hang, and none that `check` lets pass fails later for a reason that was in it.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use emberline::datasets::TableWriter;
-use emberline::pipeline::Cancel;
 use emberline::prelude::*;
 
 use crate::bad_configs;
 use crate::common::dice::{Dice, amount, mutated};
-use crate::common::{example, root};
-use crate::mutants::mutant;
+use crate::common::{example, root, write};
+use crate::learners::{LEARNERS, config, csv};
+use crate::mutants::{edges, mutant};
+use crate::watch::Watch;
 
 /// Longest that reading and checking a config may take.
 const HANG: Duration = Duration::from_millis(100);
-/// Longest that a mutant may train: most are done by then, and what is wrong with a config shows at once.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Rows of an example's data.
 const ROWS: usize = 150;
 
@@ -63,32 +61,6 @@ fn small(text: &str, folder: &Path) -> String {
     text
 }
 
-/// Stops runs that take long.
-struct Watch {
-    run: Mutex<Option<(Instant, Cancel)>>,
-    over: AtomicBool,
-}
-
-impl Watch {
-    fn look(&self) {
-        while !self.over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(5));
-            if let Some((since, cancel)) = &*self.run.lock().unwrap()
-                && since.elapsed() > PATIENCE
-            {
-                cancel.cancel();
-            }
-        }
-    }
-
-    fn train(&self, plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<TrainOutcome> {
-        *self.run.lock().unwrap() = Some((Instant::now(), run.cancel.clone()));
-        let outcome = train(plan, registry, run);
-        *self.run.lock().unwrap() = None;
-        outcome
-    }
-}
-
 /// How a config fared.
 #[derive(Debug, PartialEq)]
 enum Fate {
@@ -114,7 +86,7 @@ fn fate(text: &str, registry: &Registry, watch: Option<&Watch>) -> Result<Fate> 
         return Ok(Fate::Data);
     };
     let plan = TrainPlan::with_data(&config, data, test, registry)?;
-    match watch.train(&plan, registry, &config.run()) {
+    match watch.train(text, &plan, registry, &config.run()) {
         Ok(outcome) => {
             let bytes = outcome.model_file.to_bytes()?;
             ModelFile::from_bytes(&bytes, "m.ember", registry)?;
@@ -140,22 +112,73 @@ fn time(text: &str, registry: &Registry) -> Duration {
     }
 }
 
+/// What many configs came to.
+#[derive(Default)]
+struct Found {
+    total: usize,
+    refused: usize,
+    trained: usize,
+    slowest: Duration,
+    faults: Vec<String>,
+}
+
+impl Found {
+    /// Reads, checks and, under a watch, trains a config; what goes wrong is kept under `name`.
+    fn take(&mut self, name: &str, text: &str, registry: &Registry, watch: Option<&Watch>) {
+        self.total += 1;
+        let spent = time(text, registry);
+        self.slowest = self.slowest.max(spent);
+        let fault = match catch_unwind(AssertUnwindSafe(|| fate(text, registry, watch))) {
+            _ if spent > HANG => format!("checked in {spent:?}"),
+            Ok(Ok(Fate::Refused)) => {
+                self.refused += 1;
+                return;
+            }
+            Ok(Ok(Fate::Trained)) => {
+                self.trained += 1;
+                return;
+            }
+            Ok(Ok(Fate::Data)) => return,
+            Ok(Ok(Fate::Late(error))) => format!("fails late: {error}"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "a panic".to_owned(),
+        };
+        self.faults.push(format!("{name}: {fault}\n{text}"));
+    }
+
+    fn report(&self, what: &str) {
+        println!(
+            "R-20: {}/{} {what}, {} refused, {} trained; slowest to check {:?}",
+            self.total - self.faults.len(),
+            self.total,
+            self.refused,
+            self.trained,
+            self.slowest
+        );
+        let shown: Vec<&str> = self.faults.iter().take(12).map(String::as_str).collect();
+        let n = self.faults.len();
+        assert!(n == 0, "{n} faults\n{}", shown.join("\n---\n"));
+    }
+}
+
 #[test]
 fn mutants_of_configs_neither_panic_nor_hang_nor_fail_late() {
     let folder = tempfile::tempdir().unwrap();
     let registry = emberline::registry();
     let bases = bases(folder.path());
-    let watch = Watch {
-        run: Mutex::new(None),
-        over: AtomicBool::new(false),
-    };
     let structured = amount("EMBERLINE_CONFIGS", 3_000);
     let bytes = 10 * structured;
-    let (mut faults, mut trained, mut refused, mut slowest) = (Vec::new(), 0, 0, Duration::ZERO);
-    std::thread::scope(|scope| {
-        scope.spawn(|| watch.look());
+    let words = [
+        "[[pipeline]]\n",
+        "stage = ",
+        "[data]\n",
+        "\"\"\"",
+        "inputs = ",
+    ];
+    let mut found = Found::default();
+    Watch::during(|watch| {
         for (i, base) in bases.iter().enumerate() {
-            let fate = fate(base, &registry, Some(&watch));
+            let fate = fate(base, &registry, Some(watch));
             assert!(matches!(fate, Ok(Fate::Trained)), "base {i}: {fate:?}");
         }
         for seed in 0..structured + bytes {
@@ -164,54 +187,71 @@ fn mutants_of_configs_neither_panic_nor_hang_nor_fail_late() {
             let text = if seed < structured {
                 mutant(base, &mut dice, &registry)
             } else {
-                String::from_utf8_lossy(&mutated(
-                    base.as_bytes(),
-                    &[
-                        "[[pipeline]]\n",
-                        "stage = ",
-                        "[data]\n",
-                        "\"\"\"",
-                        "inputs = ",
-                    ],
-                    &mut dice,
-                ))
-                .into_owned()
+                let bytes = mutated(base.as_bytes(), &words, &mut dice);
+                String::from_utf8_lossy(&bytes).into_owned()
             };
-            let spent = time(&text, &registry);
-            slowest = slowest.max(spent);
-            if spent > HANG {
-                faults.push(format!("seed {seed}: {spent:?}\n{text}"));
-            }
             // Byte mutants that pass are nearly all the base with another comment or name: few are trained.
-            let watch = (seed < structured || seed % 50 == 0).then_some(&watch);
-            match catch_unwind(AssertUnwindSafe(|| fate(&text, &registry, watch))) {
-                Ok(Ok(Fate::Refused)) => refused += 1,
-                Ok(Ok(Fate::Trained)) => trained += 1,
-                Ok(Ok(Fate::Data)) => {}
-                Ok(Ok(Fate::Late(error))) => {
-                    faults.push(format!("seed {seed}: fails late: {error}\n{text}"))
+            let watch = (seed < structured || seed % 50 == 0).then_some(watch);
+            found.take(&format!("seed {seed}"), &text, &registry, watch);
+        }
+    });
+    found.report(&format!(
+        "mutants of {} configs ({structured} of structure, {bytes} of bytes)",
+        bases.len()
+    ));
+    let as_meant = found.refused > found.total / 4 && found.trained > structured / 10;
+    assert!(as_meant, "the mutants are not what they should be");
+}
+
+/// The parameters of a stage that take a number.
+fn numbers_of(entry: &Entry) -> Vec<String> {
+    let schema = (entry.schema)();
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
+    let takes = |key: &&String| {
+        let ty = properties[*key]["type"].to_string();
+        ty.contains("integer") || ty.contains("number")
+    };
+    properties.keys().filter(takes).cloned().collect()
+}
+
+#[test]
+fn every_number_of_every_stage_at_every_edge_is_refused_or_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = emberline::registry();
+    let source = write(folder.path(), "rows.csv", &csv(120));
+    let mut texts: Vec<String> = LEARNERS
+        .iter()
+        .map(|(_, label, stages)| config(label, stages, &source))
+        .collect();
+    texts.extend(bases(folder.path()));
+    let (mut found, mut seen) = (Found::default(), BTreeSet::new());
+    Watch::during(|watch| {
+        for text in &texts {
+            let table: toml::Table = text.parse().unwrap();
+            let n_stages = table["pipeline"].as_array().unwrap().len();
+            for i in 0..n_stages {
+                let name = table["pipeline"][i]["stage"].as_str().unwrap();
+                for key in numbers_of(registry.get(name).unwrap()) {
+                    for value in edges() {
+                        let case = format!("{name}.{key} = {value}");
+                        if !seen.insert(case.clone()) {
+                            continue;
+                        }
+                        let mut changed = table.clone();
+                        let stage = changed["pipeline"][i].as_table_mut().unwrap();
+                        stage.insert(key.clone(), value);
+                        let text = toml::to_string(&changed).unwrap();
+                        found.take(&case, &text, &registry, Some(watch));
+                    }
                 }
-                Ok(Err(error)) => faults.push(format!("seed {seed}: {error}\n{text}")),
-                Err(_) => faults.push(format!("seed {seed}: a panic\n{text}")),
             }
         }
-        watch.over.store(true, Ordering::Relaxed);
     });
-    let total = structured + bytes;
-    println!(
-        "R-20: {}/{total} mutants of {} configs ({structured} of structure, {bytes} of bytes), {refused} refused, {trained} trained; slowest to check {slowest:?}",
-        total - faults.len(),
-        bases.len()
-    );
-    let shown: Vec<String> = faults.iter().take(12).cloned().collect();
+    found.report("numbers at the edges of every parameter of every stage");
     assert!(
-        faults.is_empty(),
-        "{} faults\n{}",
-        faults.len(),
-        shown.join("\n---\n")
-    );
-    assert!(
-        refused > total / 4 && trained > structured / 10,
-        "the mutants are not what they should be"
+        found.refused > 100 && found.trained > 100,
+        "the edges are not what they should be"
     );
 }

@@ -60,7 +60,7 @@ fn choices() -> Vec<Vec<u8>> {
     (0..64)
         .map(|seed| {
             let mut dice = Dice(seed);
-            (0..64).map(|_| dice.next() as u8).collect()
+            (0..64).map(|_| dice.bits() as u8).collect()
         })
         .collect()
 }

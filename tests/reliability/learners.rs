@@ -125,34 +125,46 @@ pub fn config(label: &str, stages: &str, source: &Path) -> String {
     )
 }
 
-/// Rows of eight numbers around three centres, a number and a category that may be missing, a class and a target.
-fn rows(n: usize) -> Vec<(Vec<f64>, Option<f64>, Option<String>, &'static str, f64)> {
+/// A row: eight numbers around one of three centres, a number and a category that may be missing, the class and a target.
+struct Row {
+    numbers: Vec<f64>,
+    b: Option<f64>,
+    c: Option<String>,
+    class: &'static str,
+    target: f64,
+}
+
+fn row(dice: &mut Dice) -> Row {
+    let class = dice.below(3);
+    let number = |j: usize, dice: &mut Dice| {
+        let centre = f64::from(u8::from(j % 3 == class));
+        ((centre + 2.0 * dice.unit()) * 1e5).round() / 1e5
+    };
+    let numbers: Vec<f64> = (0..8).map(|j| number(j, dice)).collect();
+    Row {
+        b: (dice.below(9) > 0).then(|| (dice.unit() * 1e6).round() / 1e3),
+        c: (dice.below(9) > 0).then(|| format!("kind {}", dice.below(12))),
+        class: ["red", "green", "blue"][class],
+        target: 3.0 * numbers[0] - numbers[1] * numbers[2] + dice.unit(),
+        numbers,
+    }
+}
+
+fn rows(n: usize) -> impl Iterator<Item = Row> {
     let mut dice = Dice(20_240);
-    (0..n)
-        .map(|_| {
-            let class = dice.below(3);
-            let numbers: Vec<f64> = (0..8)
-                .map(|j| {
-                    (f64::from(u8::from(j % 3 == class)) + 2.0 * dice.unit() * 1e5).round() / 1e5
-                })
-                .collect();
-            let b = (dice.below(9) > 0).then(|| (dice.unit() * 1e6).round() / 1e3);
-            let c = (dice.below(9) > 0).then(|| format!("kind {}", dice.below(12)));
-            let target = 3.0 * numbers[0] - numbers[1] * numbers[2] + dice.unit();
-            (numbers, b, c, ["red", "green", "blue"][class], target)
-        })
-        .collect()
+    (0..n).map(move |_| row(&mut dice))
 }
 
 /// The table as CSV.
 pub fn csv(n: usize) -> String {
     let mut text = String::from("a0,a1,a2,a3,a4,a5,a6,a7,b,c,y,t\n");
-    for (numbers, b, c, y, t) in rows(n) {
-        for a in numbers {
+    for row in rows(n) {
+        for a in row.numbers {
             text.push_str(&format!("{a:?},"));
         }
-        let b = b.map(|b| format!("{b:?}")).unwrap_or_default();
-        text.push_str(&format!("{b},{},{y},{t:?}\n", c.unwrap_or_default()));
+        let b = row.b.map(|b| format!("{b:?}")).unwrap_or_default();
+        let (c, y, t) = (row.c.unwrap_or_default(), row.class, row.target);
+        text.push_str(&format!("{b},{c},{y},{t:?}\n"));
     }
     text
 }
@@ -160,13 +172,14 @@ pub fn csv(n: usize) -> String {
 /// The table as JSON lines.
 pub fn jsonl(n: usize) -> String {
     let mut text = String::new();
-    for (numbers, b, c, y, t) in rows(n) {
+    for row in rows(n) {
         text.push('{');
-        for (j, a) in numbers.iter().enumerate() {
+        for (j, a) in row.numbers.iter().enumerate() {
             text.push_str(&format!("\"a{j}\":{a:?},"));
         }
-        let b = b.map_or("null".to_owned(), |b| format!("{b:?}"));
-        let c = c.map_or("null".to_owned(), |c| format!("\"{c}\""));
+        let b = row.b.map_or("null".to_owned(), |b| format!("{b:?}"));
+        let c = row.c.map_or("null".to_owned(), |c| format!("\"{c}\""));
+        let (y, t) = (row.class, row.target);
         text.push_str(&format!(
             "\"b\":{b},\"c\":{c},\"y\":\"{y}\",\"t\":{t:?}}}\n"
         ));

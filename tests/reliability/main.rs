@@ -18,3 +18,4 @@ mod round_trip;
 mod skew;
 #[path = "../../fuzz/src/targets/mod.rs"]
 mod targets;
+mod watch;

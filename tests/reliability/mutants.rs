@@ -65,7 +65,8 @@ const NAMES: &[&str] = &[
     "\u{e9}\u{1f600}",
 ];
 
-fn edge(dice: &mut Dice) -> Value {
+/// Numbers at the edges of some range.
+pub fn edges() -> Vec<Value> {
     let whole = [
         0,
         1,
@@ -94,11 +95,12 @@ fn edge(dice: &mut Dice) -> Value {
         f64::NAN,
         f64::INFINITY,
     ];
-    if dice.below(2) == 0 {
-        (*dice.pick(&whole)).into()
-    } else {
-        (*dice.pick(&real)).into()
-    }
+    let whole = whole.into_iter().map(Value::Integer);
+    whole.chain(real.into_iter().map(Value::Float)).collect()
+}
+
+fn edge(dice: &mut Dice) -> Value {
+    dice.pick(&edges()).clone()
 }
 
 /// A value of some other type, as like as not.

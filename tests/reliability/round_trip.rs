@@ -27,7 +27,7 @@ fn any_number(dice: &mut Dice) -> f64 {
     match dice.below(3) {
         0 => *dice.pick(&edges),
         1 => dice.unit() * 2.0 - 1.0,
-        _ => Some(f64::from_bits(dice.next()))
+        _ => Some(f64::from_bits(dice.bits()))
             .filter(|v| v.is_finite())
             .unwrap_or(0.5),
     }

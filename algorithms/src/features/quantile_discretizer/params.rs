@@ -11,6 +11,9 @@ use crate::columns::{Choice, InOut, Pair};
 use crate::features::bucketizer::{Buckets, bucketed, bucketed_columns};
 use crate::stats::{no_values, quantile_lower, sorted_values};
 
+/// More buckets than this are no longer buckets; each costs time and a number in the model, whatever the rows.
+const MOST_BUCKETS: usize = 65_536;
+
 /// Parameters of [`QuantileDiscretizer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -23,10 +26,10 @@ pub struct QuantileDiscretizerParams {
     pub output: Option<String>,
     /// Names of the bucketed columns, as many as inputs. Default: each input's name and `_bucket`.
     pub outputs: Vec<String>,
-    /// Number of buckets of all columns, at least 2. Default: 2.
-    #[schemars(range(min = 2))]
+    /// Number of buckets of all columns, 2 to 65,536. Default: 2.
+    #[schemars(range(min = 2, max = 65536))]
     pub num_buckets: usize,
-    /// Number of buckets for each column, at least 2, instead of one number for all.
+    /// Number of buckets for each column, 2 to 65,536, instead of one number for all.
     pub num_buckets_array: Vec<usize>,
     /// What to do with missing values: `error`, `skip` the row, or `keep` it in one more bucket, after all others, named
     /// `__missing__`. Default: `error`.
@@ -57,14 +60,12 @@ impl ColumnParams for QuantileDiscretizerParams {
         "numbers the bucket each value falls into, with buckets of about equal size";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
-        check.require(
-            "num_buckets",
-            self.num_buckets,
-            "at least 2",
-            self.num_buckets >= 2,
-        );
+        let rule = format!("between 2 and {MOST_BUCKETS}");
+        let holds = |n: usize| (2..=MOST_BUCKETS).contains(&n);
+        let n = self.num_buckets;
+        check.require("num_buckets", n, &rule, holds(n));
         for n in &self.num_buckets_array {
-            check.require("num_buckets_array", n, "at least 2", *n >= 2);
+            check.require("num_buckets_array", n, &rule, holds(*n));
         }
         InOut::read(
             check,

@@ -68,7 +68,7 @@ fn what_cannot_be_cut_is_refused() {
     assert!(
         failure(params(1), &data(&[Some(1.0)]))
             .0
-            .contains("num_buckets` must be at least 2, got 1")
+            .contains("num_buckets` must be between 2 and 65536, got 1")
     );
     assert!(
         failure(params(2), &data(&[None]))
@@ -88,4 +88,27 @@ fn what_cannot_be_cut_is_refused() {
         error.to_string(),
         "`num_buckets_array` has 2 numbers for 1 columns"
     );
+}
+
+#[test]
+fn more_buckets_than_any_column_has_use_for_are_refused() {
+    // Found by putting every number at the edges of its range: the splits were counted out one by one, for hours.
+    for (params, name) in [
+        (params(1 << 40), "num_buckets"),
+        (
+            QuantileDiscretizerParams {
+                num_buckets_array: vec![1 << 40],
+                ..params(2)
+            },
+            "num_buckets_array",
+        ),
+    ] {
+        let error = QuantileDiscretizer::build(params, &Registry::new()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("`{name}` must be between 2 and 65536")),
+            "{error}"
+        );
+    }
 }

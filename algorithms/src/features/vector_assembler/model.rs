@@ -60,7 +60,7 @@ impl VectorAssembler {
             &self.params.inputs,
             schema,
             usable,
-            "a number or a vector (text by way of `string_indexer`)",
+            "a number, a vector, or an index that `string_indexer` makes of text",
         )?;
         let chosen: Vec<String> = chosen
             .into_iter()
