@@ -237,10 +237,11 @@ impl Learner<'_> {
             run,
             weighted,
         );
+        let rows = summary.rows;
+        drop(summary); // some megabytes that growth has use for
         let mut forest = ForestClassifier::default();
         let (input, seen_again) = self.hand_over(&pinned);
-        let (mut report, unseen) =
-            self.grow(&work, pinned, summary.rows, run, |tree| forest.push(tree))?;
+        let (mut report, unseen) = self.grow(&work, pinned, rows, run, |tree| forest.push(tree))?;
         report.warnings = warnings;
         let forest = Arc::new(forest);
         if let Some(pinned) = seen_again {
@@ -279,14 +280,17 @@ impl Learner<'_> {
         let weighted = weight_column(self.columns.weight, data.schema()).is_some();
         let task = Task::number(summary.label_min, summary.label_max);
         let (work, warnings) = self.work(&summary, pinned.slots(), task, false, run, weighted);
+        let (rows, offset) = (
+            summary.rows,
+            summary.label_min / 2.0 + summary.label_max / 2.0,
+        );
+        drop(summary); // some megabytes that growth has use for
         let mut forest = ForestRegressor::default();
         let (input, seen_again) = self.hand_over(&pinned);
-        let (mut report, unseen) =
-            self.grow(&work, pinned, summary.rows, run, |tree| forest.push(tree))?;
+        let (mut report, unseen) = self.grow(&work, pinned, rows, run, |tree| forest.push(tree))?;
         report.warnings = warnings;
         let forest = Arc::new(forest);
         if let Some(pinned) = seen_again {
-            let offset = summary.label_min / 2.0 + summary.label_max / 2.0;
             let round = OobNumbers {
                 forest: forest.clone(),
                 unseen,

@@ -33,6 +33,7 @@
 
 pub mod bins;
 mod criterion;
+mod find;
 pub mod fit;
 pub mod forest;
 pub mod grow;

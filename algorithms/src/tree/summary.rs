@@ -82,6 +82,7 @@ impl ColumnSummary {
         self.condensed |= later.condensed;
         self.missing += later.missing;
         self.condense();
+        self.points.shrink_to_fit(); // summaries of many blocks wait for each other
     }
 
     /// Joins neighbours until half of the allowed points are left, each at most its share of the weight unless it is one
