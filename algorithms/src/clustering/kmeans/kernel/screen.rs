@@ -217,10 +217,9 @@ impl Screen {
         least: &mut Least<S>,
     ) {
         let count = self.k - g * LANES;
-        let products = simd.transpose(products);
-        for c in 0..LANES {
+        for (c, product) in simd.transpose(products).iter().enumerate() {
             if c < count {
-                let value = simd.add(simd.splat(self.offset[g][c]), products[c]);
+                let value = simd.add(simd.splat(self.offset[g][c]), *product);
                 least.take(simd, value, (g * LANES + c) as u32);
             }
         }
@@ -239,10 +238,9 @@ impl Screen {
         let (offset, slope) = (&self.offset[g], &self.slope[g]);
         let count = self.k - g * LANES;
         let shorter = simd.sub(simd.splat(0.0), length);
-        let products = simd.transpose(products);
-        for c in 0..LANES {
+        for (c, product) in simd.transpose(products).iter().enumerate() {
             if c < count {
-                let joined = simd.add(simd.splat(offset[c]), products[c]);
+                let joined = simd.add(simd.splat(offset[c]), *product);
                 let low = simd.mul_add(shorter, simd.splat(slope[c]), joined);
                 // What is not a number bounds nothing.
                 let low = simd.max(low, simd.splat(f32::NEG_INFINITY));

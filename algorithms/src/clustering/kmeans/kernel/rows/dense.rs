@@ -133,11 +133,10 @@ impl<T: Number> Rows for Dense<'_, T> {
                 let at = (i - self.first) * self.d + t * LANES;
                 *part = some(simd, &self.values[at..], shift);
             }
-            let parts = simd.transpose(parts);
-            for j in 0..LANES {
+            for (j, part) in simd.transpose(parts).iter().enumerate() {
                 if let Some(column) = columns.get_mut(j) {
-                    square = simd.mul_add(parts[j], parts[j], square);
-                    simd.store(parts[j], column);
+                    square = simd.mul_add(*part, *part, square);
+                    simd.store(*part, column);
                 }
             }
         }
