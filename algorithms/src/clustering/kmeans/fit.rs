@@ -33,8 +33,10 @@ use crate::columns::weight_column;
 /// - report: the distortion at each assignment of the best start, which never increases; `distortion`, `effective_k` (clusters
 ///   that hold rows) and `n_iter` (how often centres moved)
 /// - cost: at most O(n k d) per start and round, in `f32` products; O(n d) once bounds settle most rows. Sparse rows pay for their
-///   stored values in products and sums, and for `d` slots in one distance. O(starts k d) numbers merged a round
-/// - memory: beside the blocks, 4 bytes a row and start for its centre and no more than an eighth of the features for bounds
+///   stored values in products and sums, and for `d` slots in one distance. O(starts k d) numbers merged a round. First centres:
+///   `init_steps + 2` passes for k-means||, and twenty over a sample of 4,096 rows; one pass for k-means++, and `k` over a sample
+/// - memory: beside the blocks, 4 bytes a row and start for its centre and no more than an eighth of the features for bounds; a
+///   sample is a copy of its rows
 ///
 /// What is nearest, and how near, is measured in `f64` whatever the column holds, the same for training, batches and records. Faster
 /// arithmetic only rules centres out, with its rounding allowed for, so it cannot change a result.
@@ -46,8 +48,8 @@ use crate::columns::weight_column;
 /// A missing or infinite feature, a negative weight: column and row are named. No rows, or none with weight. Reaching `max_iter` is
 /// none.
 /// # Source
-/// Lloyd 1982, IEEE Trans. Inf. Theory 28(2); seeding: Bahmani et al. 2012, PVLDB 5(7); bounds: Hamerly 2010, SDM, and Ding et al.
-/// 2015, ICML.
+/// Lloyd 1982, IEEE Trans. Inf. Theory 28(2); seeding: Bahmani et al. 2012, PVLDB 5(7), Arthur and Vassilvitskii 2007, SODA, and
+/// Bradley and Fayyad 1998, ICML; bounds: Hamerly 2010, SDM, and Ding et al. 2015, ICML.
 #[derive(Debug, Clone)]
 pub struct KMeans {
     params: KMeansParams,

@@ -1,13 +1,12 @@
 //! The assignment of rows to their nearest centres with bounds remembered between rounds.
 
 use super::bounds::{Bounds, DOWN, MOST_BUNDLES, Targets};
+use super::rows::{Rows, all_products};
 use super::screen::{LANES, Least, NO_CENTRE};
-use super::{OnRows, Rows, Sink};
+use super::{OnRows, Sink};
 use emberline_datasets::simd::Vectors;
 use std::ops::Range;
 
-/// Rows whose sums sixteen registers of AVX2 hold; thirty-two of AVX-512 hold those of [`LANES`].
-const SMALL_TILE: usize = 4;
 /// Numbers of a strip of rows that stay in the second-level cache from the distances to the sums.
 const STRIP: usize = 98_304;
 const MOST_ROWS: usize = 512;
@@ -309,24 +308,4 @@ fn nearer(a: (u32, f64), b: (u32, f64)) -> (u32, f64) {
     } else {
         a
     }
-}
-
-/// Products of the rows in these slots with a group of centres.
-#[inline(always)]
-pub fn all_products<S: Vectors>(
-    simd: S,
-    rows: &impl Rows,
-    slots: [usize; LANES],
-    group: &[f32],
-) -> [S::F32; LANES] {
-    if S::F32_LANES == LANES {
-        return rows.products(simd, slots, group);
-    }
-    let mut products = [simd.splat(0.0); LANES];
-    let (slots, _) = slots.as_chunks::<SMALL_TILE>();
-    let (few, _) = products.as_chunks_mut::<SMALL_TILE>();
-    for (few, slots) in few.iter_mut().zip(slots) {
-        *few = rows.products(simd, *slots, group);
-    }
-    products
 }

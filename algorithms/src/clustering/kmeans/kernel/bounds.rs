@@ -12,6 +12,8 @@ use super::screen::{LANES, NO_CENTRE, Screen};
 
 /// Bundles of a row fit in the bits of a mask.
 pub const MOST_BUNDLES: usize = 32;
+/// Groups in a bundle at least: looking after bounds takes time too.
+const BUNDLE: usize = 4;
 /// Where a row has no more products in vectors than this, making all of them costs less than remembering what they told.
 const FEW_PRODUCTS: usize = 64;
 /// Takes the rounding of the two or three operations on a bound in `f32` off it.
@@ -89,7 +91,7 @@ impl Targets {
     fn bundles(&self, bytes: usize) -> usize {
         (bytes / 32 / self.sharing)
             .clamp(1, MOST_BUNDLES)
-            .min(self.screen.groups())
+            .min(self.screen.groups().div_ceil(BUNDLE))
     }
 }
 

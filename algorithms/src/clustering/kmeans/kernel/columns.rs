@@ -65,15 +65,14 @@ impl Columns {
     ) {
         let mut sums = [simd.splat(0.0); W];
         let mut centres: [&[f32]; W] = [&[]; W];
-        for w in 0..W {
-            let c = first + w;
-            sums[w] = simd.splat(self.offset[c]);
-            centres[w] = &self.centres[c * self.d..(c + 1) * self.d][..rows.len()];
+        for ((sum, centre), c) in sums.iter_mut().zip(&mut centres).zip(first..) {
+            *sum = simd.splat(self.offset[c]);
+            *centre = &self.centres[c * self.d..(c + 1) * self.d][..rows.len()];
         }
         for (j, x) in rows.iter().enumerate() {
             let x = simd.load(x);
-            for w in 0..W {
-                sums[w] = simd.mul_add(x, simd.splat(centres[w][j]), sums[w]);
+            for (sum, centre) in sums.iter_mut().zip(&centres) {
+                *sum = simd.mul_add(x, simd.splat(centre[j]), *sum);
             }
         }
         for (w, sum) in sums.iter().enumerate() {

@@ -142,9 +142,12 @@ impl Screen {
     /// Given the largest squared length of a centre.
     fn set_doubt(&mut self, longest: f64) {
         let (d, measured) = (self.d as f64, f64::EPSILON * (self.d as f64 + 128.0));
-        // Twice, for two values, and a little for the products of small factors.
-        let u = if longest < LARGE && d * U < 0.01 {
-            2.1 * U
+        // What `n` roundings add up to; nothing is known where that makes no sense.
+        let grown = 2.0 * d * U;
+        let known = longest < LARGE && grown < 0.5;
+        // Twice, for two values.
+        let u = if known {
+            2.1 * U / (1.0 - grown)
         } else {
             f64::INFINITY
         };
@@ -153,7 +156,7 @@ impl Screen {
             u * 2.0 * (d + 5.0) * longest.sqrt(),
             measured,
         ];
-        self.doubt = parts.map(|v| (v * 1.01) as f32);
+        self.doubt = parts.map(|v| (v * (1.01 + grown)) as f32);
     }
 
     /// Lays a centre out; gives back its squared length.
@@ -214,14 +217,9 @@ impl Screen {
         least: &mut Least<S>,
     ) {
         let count = self.k - g * LANES;
-        let products = simd.transpose(products);
-        #[expect(
-            clippy::needless_range_loop,
-            reason = "counted, so that all stay in registers"
-        )]
-        for c in 0..LANES {
+        for (c, product) in simd.transpose(products).iter().enumerate() {
             if c < count {
-                let value = simd.add(simd.splat(self.offset[g][c]), products[c]);
+                let value = simd.add(simd.splat(self.offset[g][c]), *product);
                 least.take(simd, value, (g * LANES + c) as u32);
             }
         }
@@ -240,10 +238,9 @@ impl Screen {
         let (offset, slope) = (&self.offset[g], &self.slope[g]);
         let count = self.k - g * LANES;
         let shorter = simd.sub(simd.splat(0.0), length);
-        let products = simd.transpose(products);
-        for c in 0..LANES {
+        for (c, product) in simd.transpose(products).iter().enumerate() {
             if c < count {
-                let joined = simd.add(simd.splat(offset[c]), products[c]);
+                let joined = simd.add(simd.splat(offset[c]), *product);
                 let low = simd.mul_add(shorter, simd.splat(slope[c]), joined);
                 // What is not a number bounds nothing.
                 let low = simd.max(low, simd.splat(f32::NEG_INFINITY));

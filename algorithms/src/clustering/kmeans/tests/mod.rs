@@ -1,3 +1,5 @@
+mod seeding;
+
 use crate::Result;
 use emberline_pipeline::datasets::arrow::array::AsArray;
 use emberline_pipeline::datasets::arrow::datatypes::{Float64Type, Int64Type};
