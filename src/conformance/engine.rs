@@ -120,6 +120,15 @@ impl Engine for Scattered {
         .reduce()
     }
 
+    fn each_batch(
+        &self,
+        data: &Dataset,
+        run: &Run,
+        each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
+    ) -> Result<()> {
+        self.local.each_batch(data, run, each)
+    }
+
     fn fan_out(
         &self,
         data: &Pinned,
