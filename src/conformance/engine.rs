@@ -1,6 +1,7 @@
 //! An engine that works as a remote one would: partition by partition, with partial results as bytes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::datasets::random::Draw;
 use crate::datasets::{Batch, Block, BlockSpec, Dataset};
@@ -120,15 +121,25 @@ impl Engine for Scattered {
         .reduce()
     }
 
+    fn each_batch(
+        &self,
+        data: &Dataset,
+        run: &Run,
+        each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
+    ) -> Result<()> {
+        self.local.each_batch(data, run, each)
+    }
+
     fn fan_out(
         &self,
-        data: &Pinned,
+        data: Arc<Pinned>,
         work: &dyn ErasedWork,
         pieces: Range<usize>,
         _: &Run,
         each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
     ) -> Result<()> {
-        let shared = work.gather_erased(data)?;
+        let shared = work.gather_erased(&*data)?;
+        drop(data);
         let mut outputs = Vec::with_capacity(pieces.len());
         for i in pieces.rev() {
             let output = work.run_erased(i as u64, &*shared)?;
