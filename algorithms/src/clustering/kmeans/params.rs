@@ -35,6 +35,9 @@ pub enum DistanceMeasure {
     Cosine,
 }
 
+/// All starts go through the data together, each with centres of its own: more than this fill the memory, and no better is found.
+const MOST_STARTS: usize = 1_000;
+
 /// Parameters of [`KMeans`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -45,9 +48,9 @@ pub struct KMeansParams {
     pub init_mode: InitMode,
     /// The first centres for `init_mode = "given"`, a list of numbers each. Default: none.
     pub centers: Vec<Vec<f64>>,
-    /// Starts, of which the one with the least distortion is kept, at least 1; `given` makes one. Default: 1.
+    /// Starts, of which the one with the least distortion is kept, 1 to 1,000; `given` makes one. Default: 1.
     pub n_init: usize,
-    /// Passes that draw rows in `k-means||`, at least 1. Default: 2.
+    /// Passes that draw rows in `k-means||`, 1 to 1,000. Default: 2.
     pub init_steps: usize,
     /// The most times that centres are moved. Default: 100 (Spark stops at 20, often before it has converged).
     pub max_iter: usize,
@@ -96,13 +99,10 @@ impl KMeansParams {
     pub(super) fn check(&self) -> Result<(), ParamErrors> {
         let mut check = ParamCheck::new();
         check.require("k", self.k, "at least 1", self.k >= 1);
-        check.require("n_init", self.n_init, "at least 1", self.n_init >= 1);
-        check.require(
-            "init_steps",
-            self.init_steps,
-            "at least 1",
-            self.init_steps >= 1,
-        );
+        let rule = format!("between 1 and {MOST_STARTS}");
+        for (name, n) in [("n_init", self.n_init), ("init_steps", self.init_steps)] {
+            check.require(name, n, &rule, (1..=MOST_STARTS).contains(&n));
+        }
         check.require(
             "tol",
             self.tol,
