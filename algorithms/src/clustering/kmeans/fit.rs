@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::Result;
 use emberline_pipeline::datasets::{
-    BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError,
-    SchemaErrors,
+    BlockSpec, ColumnType, DataError, Dataset, Element, LabelSpec, MissingRule, Schema,
+    SchemaError, SchemaErrors,
 };
 use emberline_pipeline::persist::to_state;
 use emberline_pipeline::predictor::{FeatureInput, extend};
@@ -17,7 +17,7 @@ use emberline_pipeline::{
 use ndarray::Array2;
 use serde_json::Value;
 
-use super::kernel::{Centres, Geometry, Sums};
+use super::kernel::{Centres, Geometry, Sums, kept_bytes};
 use super::model::{KMeansModel, array_of, output_columns};
 use super::params::{DistanceMeasure, InitMode, KMeansParams};
 use super::recluster::moved;
@@ -167,6 +167,16 @@ impl Estimator for KMeans {
         };
         let model = KMeansModel::new(&self.params, input, best.centres, geometry.cosine);
         Ok(Fitted { model, report })
+    }
+
+    fn working_memory(&self, input: &Schema, rows: u64) -> Option<u64> {
+        let (d, element) = match input.get(&self.params.features_col).ok().map(|c| &c.ty) {
+            Some(ColumnType::Vector { width, element, .. }) => ((*width)?, *element),
+            _ => return Some(0),
+        };
+        let bytes = d * if element == Element::F32 { 4 } else { 8 };
+        let kept = kept_bytes(self.k(), d, bytes, self.params.n_init);
+        Some(rows.saturating_mul(kept as u64))
     }
 }
 

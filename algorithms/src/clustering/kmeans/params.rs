@@ -36,6 +36,9 @@ pub enum DistanceMeasure {
     Cosine,
 }
 
+/// All starts go through the data together, each with centres of its own: more than this fill the memory, and no better is found.
+const MOST_STARTS: usize = 1_000;
+
 /// Parameters of [`KMeans`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -47,15 +50,16 @@ pub struct KMeansParams {
     pub init_mode: InitMode,
     /// The first centres for `init_mode = "given"`, a list of numbers each. Default: none.
     pub centers: Vec<Vec<f64>>,
-    /// Starts, of which the one with the least distortion is kept, at least 1; `given` makes one. Default: 1.
-    #[schemars(range(min = 1))]
+    /// Starts, of which the one with the least distortion is kept, 1 to 1,000; `given` makes one. Default: 1.
+    #[schemars(range(min = 1, max = 1000))]
     pub n_init: usize,
-    /// Passes that draw rows in `k-means||`, at least 1. Default: 2.
-    #[schemars(range(min = 1))]
+    /// Passes that draw rows in `k-means||`, 1 to 1,000. Default: 2.
+    #[schemars(range(min = 1, max = 1000))]
     pub init_steps: usize,
     /// Rows, about, on which `k-means++` draws and compares centres, at least 1; all where there are fewer. They are drawn by weight. A
     /// cluster of so few rows that the sample may miss them gets no centre of its own; `k-means||` looks at every row. Default: 128 a
     /// cluster, at least 16,384.
+    #[schemars(range(min = 1))]
     pub init_size: Option<usize>,
     /// The most times that centres are moved. Default: 100 (Spark stops at 20, often before it has converged).
     pub max_iter: usize,
@@ -106,13 +110,10 @@ impl KMeansParams {
     pub(super) fn check(&self) -> Result<(), ParamErrors> {
         let mut check = ParamCheck::new();
         check.require("k", self.k, "at least 1", self.k >= 1);
-        check.require("n_init", self.n_init, "at least 1", self.n_init >= 1);
-        check.require(
-            "init_steps",
-            self.init_steps,
-            "at least 1",
-            self.init_steps >= 1,
-        );
+        let rule = format!("between 1 and {MOST_STARTS}");
+        for (name, n) in [("n_init", self.n_init), ("init_steps", self.init_steps)] {
+            check.require(name, n, &rule, (1..=MOST_STARTS).contains(&n));
+        }
         check.require(
             "init_size",
             self.init_size.unwrap_or(1),

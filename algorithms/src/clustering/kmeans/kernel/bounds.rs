@@ -79,7 +79,7 @@ impl Targets {
 
     /// Whether it pays to remember bounds.
     pub fn remembered(&self) -> bool {
-        self.screen.groups() * self.screen.padded() > FEW_PRODUCTS
+        pays(self.screen.groups(), self.screen.padded())
     }
 
     /// By how much a measured distance has to be beaten so that its own rounding is beaten too.
@@ -89,9 +89,27 @@ impl Targets {
 
     /// Bundles to keep bounds of for rows of `bytes`: no more than take an eighth of the memory of the rows.
     fn bundles(&self, bytes: usize) -> usize {
-        (bytes / 32 / self.sharing)
-            .clamp(1, MOST_BUNDLES)
-            .min(self.screen.groups().div_ceil(BUNDLE))
+        bundles(self.screen.groups(), bytes, self.sharing)
+    }
+}
+
+fn pays(groups: usize, padded: usize) -> bool {
+    groups * padded > FEW_PRODUCTS
+}
+
+fn bundles(groups: usize, bytes: usize, sharing: usize) -> usize {
+    (bytes / 32 / sharing)
+        .clamp(1, MOST_BUNDLES)
+        .min(groups.div_ceil(BUNDLE))
+}
+
+/// Bytes that are kept for a row of `bytes` with `d` slots between rounds of `sets` sets of `k` centres.
+pub fn kept_bytes(k: usize, d: usize, bytes: usize, sets: usize) -> usize {
+    let groups = k.div_ceil(LANES);
+    if pays(groups, d) {
+        sets * (size_of::<u32>() + size_of::<f32>() * bundles(groups, bytes, sets.max(1)))
+    } else {
+        0
     }
 }
 

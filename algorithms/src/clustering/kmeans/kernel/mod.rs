@@ -23,7 +23,7 @@ use emberline_datasets::simd::{VectorKernel, Vectors, vectors};
 use emberline_pipeline::datasets::{Block, Csr, DataError, Features};
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{Bounds, Targets};
+pub use bounds::{Bounds, Targets, kept_bytes};
 pub use geometry::{Geometry, normalise};
 pub use panels::Panels;
 pub use sums::{Sink, Sums};

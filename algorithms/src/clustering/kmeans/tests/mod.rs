@@ -579,3 +579,18 @@ fn parameters_survive_toml() {
         .unwrap();
     assert_eq!(error.0.len(), 2);
 }
+
+#[test]
+fn starts_beyond_what_memory_holds_are_refused_before_they_are_made() {
+    // Found by putting every number at the edges of its range: the centres of all starts are allocated at once.
+    let table = "n_init = 2147483648\ninit_steps = 0".parse().unwrap();
+    let errors = ENTRY.build(&table, &Registry::new()).err().unwrap();
+    let told: Vec<String> = errors.0.iter().map(|e| e.message.clone()).collect();
+    assert_eq!(
+        told,
+        [
+            "must be between 1 and 1000, got 2147483648",
+            "must be between 1 and 1000, got 0"
+        ]
+    );
+}
