@@ -59,13 +59,6 @@ impl Scored {
         }
     }
 
-    /// The same under other ids: for rows that were numbered anew.
-    #[must_use]
-    pub fn without_ids(mut self) -> Self {
-        self.ids = (0..self.ids.len() as u64).collect();
-        self
-    }
-
     /// Fails at the first value that differs by more than `tolerance`, relative above 1 and absolute below; at 0 every bit counts.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub use scalar::{RowScorer, ScalarModel};
 /// Appends columns to a schema; every name that is taken is reported.
 ///
 /// # Errors
-/// [`SchemaError::Exists`] for each.
+/// [`SchemaError::Exists`](emberline_datasets::SchemaError::Exists) for each.
 pub fn extend(schema: &Schema, columns: Vec<Column>) -> Result<Schema, SchemaErrors> {
     let mut out = schema.clone();
     let errors = columns

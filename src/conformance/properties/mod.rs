@@ -71,11 +71,12 @@ pub const GROUPS: &[&[Property]] = &[
 
 /// Fails with a message unless a condition holds.
 macro_rules! ensure {
-    ($holds:expr, $($message:tt)+) => {
-        if !$holds {
+    ($holds:expr, $($message:tt)+) => {{
+        let holds: bool = $holds; // named, so that a comparison with NaN may fail it
+        if !holds {
             return Err(format!($($message)+));
         }
-    };
+    }};
 }
 use ensure;
 
