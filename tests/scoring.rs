@@ -54,7 +54,7 @@ fn change(table: &mut Table, dice: &mut Dice) {
                 table.columns.swap(k, dice.below(k + 1));
             }
         }
-        1 => table.columns[i].0.name = format!("renamed {}", dice.below(1000)),
+        1 => table.columns[i].0.name = format!("renamed {}", dice.bits()),
         2 if i != j => {
             // Two columns under each other's name: what a reader by position would not notice.
             let name = table.columns[i].0.name.clone();
@@ -62,7 +62,7 @@ fn change(table: &mut Table, dice: &mut Dice) {
         }
         3 => drop(table.columns.remove(i)),
         4 => {
-            let name = format!("surplus {}", dice.below(1000));
+            let name = format!("surplus {}", dice.bits());
             let rows = table.rows();
             let cells = Cells::Numbers((0..rows).map(|r| Some(r as f64)).collect());
             table
@@ -136,7 +136,7 @@ fn by_name(trained: &Table, given: &Table, reads: &[String]) -> Option<Table> {
         let (have, values) = found?;
         let serves = match (&have.ty, &column.ty) {
             (a, b) if a == b => have.slots == column.slots,
-            (a, b) => a.is_numeric() && b.is_numeric(),
+            (a, b) => a.is_numeric() && b.is_numeric() && holds(b, values),
         };
         if !serves {
             return None;
@@ -144,6 +144,18 @@ fn by_name(trained: &Table, given: &Table, reads: &[String]) -> Option<Table> {
         *cells = values.clone();
     }
     Some(meant)
+}
+
+/// Whether a numeric type holds every one of these numbers.
+fn holds(ty: &ColumnType, cells: &Cells) -> bool {
+    let Cells::Numbers(numbers) = cells else {
+        return false;
+    };
+    numbers.iter().flatten().all(|v| match ty {
+        ColumnType::Integer => v.fract() == 0.0,
+        ColumnType::Boolean => *v == 0.0 || *v == 1.0,
+        _ => true,
+    })
 }
 
 #[test]
