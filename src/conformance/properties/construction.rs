@@ -54,7 +54,7 @@ fn default_and_description(s: &Subject<'_>) -> Verdict {
             );
             for bound in number.stated() {
                 ensure!(
-                    doc.contains(&bound),
+                    doc.replace(',', "").contains(&bound),
                     "the text of parameter `{name}` does not name its bound {bound}: {doc}"
                 );
             }

@@ -59,13 +59,15 @@ impl ColumnParams for RobustScalerParams {
         "divides each feature by a quantile range, after taking its median away if asked";
 
     fn check(&self, check: &mut ParamCheck) -> InOut {
+        // One mistake is one report: an `upper` that no `lower` could be below is at fault alone.
+        let fits = self.upper > 0.0 && self.upper <= 1.0;
         check.require(
             "lower",
             self.lower,
             &format!("from 0 and below `upper` ({})", self.upper),
-            self.lower >= 0.0 && (self.upper.is_nan() || self.lower < self.upper),
+            self.lower >= 0.0 && (!fits || self.lower < self.upper),
         );
-        check.require("upper", self.upper, "at most 1", self.upper <= 1.0);
+        check.require("upper", self.upper, "above 0 and at most 1", fits);
         if !self.with_centering && !self.with_scaling {
             check.reject(
                 "with_scaling",

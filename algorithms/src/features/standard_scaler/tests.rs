@@ -171,7 +171,9 @@ fn later_rows_are_scaled_by_the_numbers_of_training_and_need_the_same_width() {
     let narrow = table(vec![vectors(&array![[8.0]])]);
     let error = model.transform_dataset(&narrow).unwrap_err().to_string();
     assert!(
-        error.contains("column `features` is vector[1] of f64, 3 slots as in training"),
+        error.contains(
+            "column `features` has 1 slots, the model was trained on 3; missing: [x1, x2]"
+        ),
         "{error}"
     );
 }

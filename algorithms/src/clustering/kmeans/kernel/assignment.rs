@@ -8,7 +8,7 @@ use emberline_datasets::simd::Vectors;
 use std::ops::Range;
 
 /// Numbers of a strip of rows that stay in the second-level cache from the distances to the sums.
-const STRIP: usize = 98_304;
+const STRIP: usize = 65_536;
 const MOST_ROWS: usize = 512;
 
 /// Assigns all rows of a block.
