@@ -22,12 +22,28 @@ use crate::stage::Stage;
 /// # Errors
 /// Every required column that is absent or of a type that does not serve, at once.
 pub(super) fn conform(model: &PipelineModel, data: &Dataset) -> Result<Dataset> {
+    let roles = model.input_schema().roles();
+    conform_with(model, data, [&roles.label, &roles.weight])
+}
+
+/// As [`conform`], for rows that are predicted and not measured: whatever has the name of the label or the weight stays as it is.
+///
+/// # Errors
+/// As [`conform`].
+pub(super) fn conform_features(model: &PipelineModel, data: &Dataset) -> Result<Dataset> {
+    conform_with(model, data, [&None, &None])
+}
+
+fn conform_with(
+    model: &PipelineModel,
+    data: &Dataset,
+    roles: [&Option<String>; 2],
+) -> Result<Dataset> {
     let trained = model.input_schema();
     let given = data.schema();
     let required = model.required_columns();
     let mut errors = Vec::new();
     let mut changed = Vec::new();
-    let roles = [&trained.roles().label, &trained.roles().weight];
     let optional = roles
         .into_iter()
         .flatten()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use emberline_datasets::{Batch, DataError, Dataset, RowOp, Schema, SchemaErrors};
 
-use super::conform::conform;
+use super::conform::conform_features;
 use crate::Result;
 use crate::pipeline::PipelineModel;
 
@@ -21,7 +21,7 @@ pub fn predict(
     data: &Dataset,
     columns: Option<&[String]>,
 ) -> Result<Dataset> {
-    let shaped = conform(model, data)?;
+    let shaped = conform_features(model, data)?;
     let output = model.transform_dataset(&shaped)?;
     let names = match columns {
         Some(names) => names.to_vec(),

@@ -25,8 +25,8 @@ pub struct RobustScalerParams {
     /// Lower quantile, from 0, below `upper` and 1. Default: 0.25.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub lower: f64,
-    /// Upper quantile, above `lower`; 0 to 1. Default: 0.75.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    /// Upper quantile, above `lower` and 0, at most 1. Default: 0.75.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub upper: f64,
     /// Whether to take the median away. Default: false.
     pub with_centering: bool,

@@ -63,6 +63,6 @@ fn quantiles_out_of_order_are_refused() {
     assert!(
         failure(params, &data())
             .0
-            .contains("upper` must be at most 1, got NaN")
+            .contains("upper` must be above 0 and at most 1, got NaN")
     );
 }
