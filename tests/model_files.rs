@@ -117,6 +117,52 @@ fn every_flipped_bit_and_every_cut_of_every_kind_of_model_is_refused() {
     assert_eq!(refused, cases);
 }
 
+#[test]
+fn damage_anywhere_in_a_model_of_ten_megabytes_is_refused() {
+    // A tenth as many cuts and swaps as flips.
+    let flips = amount("EMBERLINE_DAMAGES", 100);
+    let bytes = train_toml(
+        "seed = 7\n[data]\nsource = \"bundled:letter\"\n[[pipeline]]\nstage = \"vector_assembler\"\n\
+         [[pipeline]]\nstage = \"random_forest_classifier\"\nnum_trees = 40\n",
+    )
+    .model_file
+    .to_bytes()
+    .unwrap();
+    assert!(bytes.len() > 10 << 20, "{} bytes", bytes.len());
+    let mut dice = Dice(10);
+    let (mut cases, mut refused) = (0_u64, 0_u64);
+    let mut damaged = bytes.clone();
+    for _ in 0..flips {
+        let (at, bit) = (dice.below(bytes.len()), dice.below(8));
+        damaged[at] ^= 1 << bit;
+        refused += u64::from(load(&damaged).is_err());
+        damaged[at] = bytes[at];
+        cases += 1;
+    }
+    for _ in 0..flips / 10 {
+        refused += u64::from(load(&bytes[..dice.below(bytes.len())]).is_err());
+        cases += 1;
+    }
+    const BLOCK: usize = 4_096;
+    while cases < (flips + 2 * (flips / 10)) as u64 {
+        let [a, b] = [(); 2].map(|()| dice.below(bytes.len() / BLOCK) * BLOCK);
+        if bytes[a..a + BLOCK] == bytes[b..b + BLOCK] {
+            continue; // no damage
+        }
+        damaged[a..a + BLOCK].copy_from_slice(&bytes[b..b + BLOCK]);
+        damaged[b..b + BLOCK].copy_from_slice(&bytes[a..a + BLOCK]);
+        refused += u64::from(load(&damaged).is_err());
+        damaged[a..a + BLOCK].copy_from_slice(&bytes[a..a + BLOCK]);
+        damaged[b..b + BLOCK].copy_from_slice(&bytes[b..b + BLOCK]);
+        cases += 1;
+    }
+    println!(
+        "R-30: {refused}/{cases} flips, cuts and swapped blocks of a model of {} MiB refused",
+        bytes.len() >> 20
+    );
+    assert_eq!(refused, cases);
+}
+
 /// The three entries of a model file.
 fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
