@@ -123,7 +123,7 @@ fn damage_anywhere_in_a_model_of_ten_megabytes_is_refused() {
     let flips = amount("EMBERLINE_DAMAGES", 100);
     let bytes = train_toml(
         "seed = 7\n[data]\nsource = \"bundled:letter\"\n[[pipeline]]\nstage = \"vector_assembler\"\n\
-         [[pipeline]]\nstage = \"random_forest_classifier\"\nnum_trees = 40\n",
+         [[pipeline]]\nstage = \"random_forest_classifier\"\nnum_trees = 100\n",
     )
     .model_file
     .to_bytes()
