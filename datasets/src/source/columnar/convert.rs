@@ -2,7 +2,7 @@
 //! hold for JSON lines.
 //!
 //! Arrow has a crate for casts between any two of its forty types. Ours are six, and half a minute of every clean build
-//! is too much for the rest.
+//! of a core is too much for the rest.
 
 use std::sync::Arc;
 

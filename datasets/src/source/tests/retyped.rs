@@ -186,7 +186,7 @@ fn statistics_of_another_type_leave_no_row_group_out() {
     );
     options.schema.insert("n".to_owned(), TypeName::Text);
     let source = ParquetSource::open(&[folder.path("a.parquet")], &options).unwrap();
-    // As numbers 9 and 10 are the least and the greatest; as texts "9" comes last, before which no text of the group would be looked for.
+    // The group holds 9 to 10 as numbers; taken as texts these bounds are upside down, and would rule "9" out.
     let filter = Comparison {
         column: "n".to_owned(),
         op: Compare::Equal,
