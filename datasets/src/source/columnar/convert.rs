@@ -1,8 +1,8 @@
 //! Arrays of files as arrays of ours: number by number where only their width changes, else cell by cell, by the rules that
 //! hold for JSON lines.
 //!
-//! Arrow has a crate for casts between any two of its forty types. Ours are six, and half a minute of every clean build
-//! of a core is too much for the rest.
+//! Arrow has a crate for casts between any two of its forty types. Ours are six, and half a minute of a core in
+//! every clean build is too much for the rest.
 
 use std::sync::Arc;
 
