@@ -22,6 +22,8 @@
 //! Everything a script needs is in [`prelude`]. Authors of stages look into [`pipeline`] and [`datasets`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod conformance;
 #[cfg(feature = "linfa")]
 pub mod linfa;
@@ -45,9 +47,9 @@ pub mod prelude {
     pub use emberline_pipeline::config::{Config, ConfigError, ConfigErrors};
     pub use emberline_pipeline::{
         AnyStage, Component, Entry, Error, Estimator, Event, EventLog, EventSink, FitReport,
-        Fitted, Kind, Load, Metrics, ModelError, ModelFile, ParamCheck, ParamErrors, ParamSet,
-        Pipeline, PipelineModel, Registry, Result, Round, Run, Scorer, Stage, Tee, Traits,
-        Transformer,
+        Fitted, Jobs, Kind, Load, Metrics, ModelError, ModelFile, ParamCheck, ParamErrors,
+        ParamSet, Pipeline, PipelineModel, Registry, Result, Round, Run, Scorer, Stage, Tee,
+        Traits, Transformer,
         train::{TrainOutcome, TrainPlan, train},
     };
 

@@ -9,7 +9,7 @@ mod toys;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use emberline::conformance::{Digests, Suite, Table, digests, properties};
+use emberline::conformance::{Digests, Outcome, Suite, Table, digests, properties};
 use emberline::prelude::*;
 
 /// The suite measures times: its tests run one after the other.
@@ -61,6 +61,11 @@ fn every_stage_of_the_registry_holds_every_property() {
     println!("{}\n{report}", report.by_property());
     assert!(report.passed(), "{report}");
     assert_eq!(report.cells.len(), 46 * registry.entries().count());
+    let alone = report.cells.iter().filter(
+        |c| matches!(&c.outcome, Outcome::NotAsked(why) if why.contains("on one machine alone")),
+    );
+    let alone: Vec<&str> = alone.map(|c| &*c.stage).collect();
+    assert!(alone.is_empty(), "no cluster can fit {alone:?}");
 }
 
 #[test]

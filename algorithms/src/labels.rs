@@ -1,7 +1,7 @@
 //! The classes of a label column.
 
 use emberline_pipeline::datasets::{Batch, Classes, DataError, Dataset, LabelValues, SchemaErrors};
-use emberline_pipeline::{Partial, Result, Round, Run};
+use emberline_pipeline::{Jobs, Partial, Result, Round, Run};
 use serde::{Deserialize, Serialize};
 
 /// More distinct labels than this are taken for a mistake: a number to be regressed on, or an identifier.
@@ -39,6 +39,11 @@ impl Round for LabelRound {
     fn map(&self, batch: &Batch, (): &mut ()) -> std::result::Result<Found, DataError> {
         LabelValues::of(batch, &self.column).map(Found)
     }
+}
+
+/// Adds the round of [`class_list`].
+pub fn jobs(jobs: &mut Jobs) {
+    jobs.round::<LabelRound>();
 }
 
 /// Lists the classes of `column` in one pass.

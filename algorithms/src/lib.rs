@@ -84,6 +84,9 @@ stages! {
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     register_stages(&mut registry);
+    for jobs in [labels::jobs, linear::jobs, stats::jobs, tree::jobs] {
+        registry.register_jobs(jobs);
+    }
     for entry in evaluation::ENTRIES {
         registry.register_evaluator(*entry);
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::arrow::array::ArrayRef;
 
 use crate::batch::Batch;
+use crate::options::SourceOptions;
 use crate::parallel::fold_in_order;
+use crate::recipe::{Origin, Recipe, Step};
 use crate::schema::{Column, Roles, Schema, SchemaErrors};
 use crate::source::{BLOCK_ROWS, Chunk, MemorySource, Source, row_id};
 use crate::{DataError, Result};
@@ -41,6 +43,11 @@ pub trait RowOp: Send + Sync {
     /// # Errors
     /// A value the step cannot take.
     fn apply(&self, batch: Batch) -> Result<Batch>;
+
+    /// The step written down for another process; `None` (the default) where it cannot leave this one.
+    fn step(&self) -> Option<Result<Step>> {
+        None
+    }
 }
 
 /// One step of a dataset's chain, with the schema it receives.
@@ -61,6 +68,10 @@ pub struct Dataset {
     chain: Vec<Link>,
     schema: Arc<Schema>,
     partitions: usize,
+    /// How the source was opened; `None` for rows that lie in memory.
+    opened: Option<Arc<SourceOptions>>,
+    /// Columns of the source that another process that reads a recipe of this should keep.
+    kept: Arc<[String]>,
 }
 
 impl std::fmt::Debug for Dataset {
@@ -87,7 +98,61 @@ impl Dataset {
             chain: Vec::new(),
             schema,
             partitions,
+            opened: None,
+            kept: Arc::new([]),
         }
+    }
+
+    /// The dataset with how it was opened.
+    pub(crate) fn opened_by(mut self, options: &SourceOptions) -> Self {
+        self.opened = Some(Arc::new(options.clone()));
+        self
+    }
+
+    /// This dataset written down, so that another process that reaches the same files reads the same rows. A table that lies in memory
+    /// travels with its recipe.
+    ///
+    /// # Errors
+    /// [`DataError::Unusable`] where rows in memory are too many to travel, come from standard input, or bad ones go to a side file
+    /// (`bad_rows = "quarantine"`), or a step cannot leave this process. Reading the files' boundaries fails.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let origin = match &self.opened {
+            Some(options) => Origin::opened(options)?,
+            None => Origin::in_memory(&*self.source)?,
+        };
+        let step = |link: &Link| {
+            link.op.step().unwrap_or_else(|| {
+                Err(DataError::Unusable(format!(
+                    "the step `{}` cannot be carried to another process",
+                    link.op.name()
+                )))
+            })
+        };
+        let steps = self.chain.iter().map(step).collect::<Result<_>>()?;
+        Ok(Recipe::of(
+            origin,
+            &self.base,
+            steps,
+            &self.schema,
+            &self.chunks()?,
+            self.kept.to_vec(),
+        ))
+    }
+
+    /// The same rows, with the wish that processes that read them from a recipe keep what the named columns are made from,
+    /// because they will be read again.
+    #[must_use]
+    pub fn keeping(mut self, columns: &[String]) -> Self {
+        let (needed, _) = self.plan(0, columns);
+        let sources = self.base.columns().iter().map(|c| &c.name);
+        self.kept = sources.filter(|c| needed.contains(*c)).cloned().collect();
+        self
+    }
+
+    /// The dataset with its source read through `wrap`.
+    pub(crate) fn through(mut self, wrap: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) -> Self {
+        self.source = wrap(self.source);
+        self
     }
 
     /// Rows that lie in memory, cut into blocks of [`BLOCK_ROWS`], with ids 0, 1, 2, ...
@@ -380,6 +445,17 @@ impl Dataset {
     /// True where a step may drop rows.
     pub(crate) fn drops_rows(&self) -> bool {
         self.chain.iter().any(|l| l.op.drops_rows())
+    }
+
+    /// As [`Dataset::count`], where no row need be read for it.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn known_count(&self) -> Result<Option<u64>> {
+        if !self.source.exact_rows() || self.drops_rows() {
+            return Ok(None);
+        }
+        Ok(Some(self.chunks()?.iter().map(|c| c.rows as u64).sum()))
     }
 
     /// Rows of each chunk after all steps.

@@ -97,6 +97,14 @@ pub enum DataError {
         /// The limit that would do.
         raise: u64,
     },
+    /// Another process of the run met an error; the text is its own.
+    #[error("{message}")]
+    Elsewhere {
+        /// What [`DataError::kind`] gave there.
+        kind: &'static str,
+        /// What it said.
+        message: String,
+    },
     /// The run was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -138,9 +146,29 @@ impl DataError {
             Self::Schema(_) => "schema",
             Self::Format { .. } => "format",
             Self::MemoryLimit { .. } => "memory_limit",
+            Self::Elsewhere { kind, .. } => kind,
             Self::Cancelled => "interrupted",
             Self::InStage { source, .. } => source.kind(),
         }
+    }
+
+    /// The error of another process, from its kind and text.
+    #[must_use]
+    pub fn elsewhere(kind: &str, message: String) -> Self {
+        const KINDS: [&str; 10] = [
+            "io",
+            "source",
+            "bad_record",
+            "not_finite",
+            "missing",
+            "value",
+            "unusable",
+            "schema",
+            "format",
+            "memory_limit",
+        ];
+        let kind = KINDS.into_iter().find(|k| *k == kind).unwrap_or("unusable");
+        Self::Elsewhere { kind, message }
     }
 
     /// Wraps an I/O error with the path it happened on.

@@ -1,5 +1,7 @@
 //! Cell values as keys: hashed, compared and counted alike for every scalar type.
 
+use serde::{Deserialize, Serialize};
+
 use crate::arrow::array::AsArray;
 use crate::arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
@@ -11,7 +13,7 @@ use crate::write::{date, timestamp};
 use crate::{DataError, Result};
 
 /// A value that is not missing. Sorts as the column's values do: numbers ascending, text by code point.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Key {
     /// A number under [`integer_code`] or [`float_code`].
     Code(u64),

@@ -20,6 +20,7 @@ mod options;
 mod parallel;
 mod partition;
 pub mod random;
+pub mod recipe;
 pub mod schema;
 pub mod simd;
 pub mod source;

@@ -4,8 +4,10 @@
 //! seed is the same whatever partition, thread or machine asks. The mixing function is the 64-bit finaliser of
 //! SplitMix64 (Steele, Lea, Flood 2014, OOPSLA; variant 13 of Stafford), applied once per key part.
 
+use serde::{Deserialize, Serialize};
+
 /// Draws for one purpose under one seed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draw(u64);
 
 impl Draw {

@@ -1,6 +1,6 @@
 //! Batches in memory up to a limit, the others in a temporary file.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use crate::arrow::datatypes::{Field, UInt64Type};
@@ -177,5 +177,92 @@ impl Source for StoredSource {
             }
             _ => Err(no_chunk(&self.origin, chunk)),
         }
+    }
+}
+
+/// A source of which some columns are kept in memory as its chunks are read, for as long as there is room.
+#[derive(Debug)]
+pub(crate) struct KeptSource {
+    inner: Arc<dyn Source>,
+    /// Positions of the columns that are kept, in schema order.
+    columns: Vec<usize>,
+    memory: Memory,
+    chunks: OnceLock<Vec<Slot>>,
+}
+
+/// The kept columns of a chunk, once they were read and found room.
+type Slot = Mutex<Option<(Batch, Held)>>;
+
+impl KeptSource {
+    pub(crate) fn new(inner: Arc<dyn Source>, columns: Vec<usize>, memory: Memory) -> Self {
+        Self {
+            inner,
+            columns,
+            memory,
+            chunks: OnceLock::new(),
+        }
+    }
+
+    /// The kept columns of a chunk; read where they are not there yet.
+    fn whole(&self, chunk: usize) -> Result<Batch> {
+        let n = self.inner.chunks()?.len();
+        let chunks = self
+            .chunks
+            .get_or_init(|| (0..n).map(|_| Mutex::default()).collect());
+        let slot = chunks
+            .get(chunk)
+            .ok_or_else(|| no_chunk(self.origin(), chunk))?;
+        let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((batch, _)) = &*lock() {
+            return Ok(batch.clone());
+        }
+        // No lock is held while reading: a thread that waits for its share of the work may be given a task that comes here.
+        let batch = self.inner.read(chunk, &self.columns)?.with_coded_text()?;
+        let mut held = self.memory.nothing();
+        if held.grow(batch.memory() as u64) {
+            lock().get_or_insert((batch.clone(), held));
+        }
+        Ok(batch)
+    }
+}
+
+impl Source for KeptSource {
+    fn origin(&self) -> &str {
+        self.inner.origin()
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        self.inner.schema()
+    }
+
+    fn chunks(&self) -> Result<Arc<[Chunk]>> {
+        self.inner.chunks()
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        self.inner.known_rows()
+    }
+
+    fn cuts(&self) -> Option<Arc<[usize]>> {
+        self.inner.cuts()
+    }
+
+    fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {
+        let places: Option<Vec<usize>> = columns
+            .iter()
+            .map(|c| self.columns.binary_search(c).ok())
+            .collect();
+        match places {
+            Some(places) => project(&self.whole(chunk)?, &places),
+            None => self.inner.read(chunk, columns),
+        }
+    }
+
+    fn exact_rows(&self) -> bool {
+        self.inner.exact_rows()
+    }
+
+    fn consecutive_ids(&self) -> bool {
+        self.inner.consecutive_ids()
     }
 }

@@ -6,6 +6,7 @@ use emberline_datasets::{Dataset, Schema, SchemaErrors};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::engine::Jobs;
 use crate::registry::Kind;
 use crate::run::Run;
 
@@ -124,4 +125,6 @@ pub struct EvaluatorEntry {
     pub fits: fn(&Schema, &EvaluatorColumns) -> std::result::Result<(), SchemaErrors>,
     /// Makes one.
     pub build: fn(EvaluatorColumns) -> Box<dyn Evaluator>,
+    /// Adds the rounds that it sends to other processes.
+    pub jobs: fn(&mut Jobs),
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::engine::Jobs;
 use crate::evaluate::EvaluatorEntry;
 use crate::param::{ParamError, ParamErrors, ParamSet};
 use crate::persist::{Arrays, ModelError, SavedStage};
@@ -62,6 +63,9 @@ pub trait Component: Stage + Sized + 'static {
 
     /// The stage as a member of a pipeline: `AnyStage::Estimator(Arc::new(self))` or `AnyStage::Transformer(..)`.
     fn erase(self) -> AnyStage;
+
+    /// Adds the rounds, work and steps that a fit sends to other processes: without it, the stage fits on one machine alone.
+    fn jobs(_jobs: &mut Jobs) {}
 }
 
 /// How a fitted stage is read back.
@@ -95,6 +99,7 @@ pub struct Entry {
     build: BuildFn,
     resolve: ResolveFn,
     load: LoadFn,
+    jobs: fn(&mut Jobs),
 }
 
 impl Entry {
@@ -115,6 +120,7 @@ impl Entry {
             build: |table, registry| Ok(build_all::<E>(table, registry)?.erase()),
             resolve: resolve_params::<E>,
             load: |state, arrays, registry| Ok(Arc::new(E::Model::load(state, arrays, registry)?)),
+            jobs: E::jobs,
         }
     }
 
@@ -134,6 +140,7 @@ impl Entry {
             build: |table, registry| Ok(build_all::<T>(table, registry)?.erase()),
             resolve: resolve_params::<T>,
             load: |state, arrays, registry| Ok(Arc::new(T::load(state, arrays, registry)?)),
+            jobs: T::jobs,
         }
     }
 
@@ -271,6 +278,7 @@ fn explain<C: Component>(key: &str, value: &toml::Value, error: &toml::de::Error
 pub struct Registry {
     entries: BTreeMap<&'static str, Entry>,
     evaluators: Vec<EvaluatorEntry>,
+    shared: Vec<fn(&mut Jobs)>,
 }
 
 impl Registry {
@@ -292,6 +300,12 @@ impl Registry {
         self
     }
 
+    /// Adds rounds, work and steps that several stages share.
+    pub fn register_jobs(&mut self, jobs: fn(&mut Jobs)) -> &mut Self {
+        self.shared.push(jobs);
+        self
+    }
+
     /// All stages by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
@@ -301,6 +315,24 @@ impl Registry {
     #[must_use]
     pub fn evaluators(&self) -> &[EvaluatorEntry] {
         &self.evaluators
+    }
+
+    /// What a process with this registry can do for a run that was started elsewhere.
+    #[must_use]
+    pub fn jobs(&self) -> Jobs {
+        let mut jobs = Jobs::default();
+        crate::train::jobs(&mut jobs);
+        crate::stage::jobs(&mut jobs);
+        for shared in &self.shared {
+            shared(&mut jobs);
+        }
+        for entry in self.entries.values() {
+            (entry.jobs)(&mut jobs);
+        }
+        for entry in &self.evaluators {
+            (entry.jobs)(&mut jobs);
+        }
+        jobs
     }
 
     /// The stage of that name.

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use emberline_datasets::random::Draw;
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
+use emberline_datasets::{Batch, Block, BlockSpec, DataError, Dataset, Memory};
+use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Local, Pinned, Round, Work};
+use crate::engine::{Engine, Local, Partial, Pinned, Round, Work};
 use crate::event::{Event, EventSink, NoEvents};
 use crate::{Error, Result};
 
@@ -16,6 +17,12 @@ use crate::{Error, Result};
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
+    /// The switch that this flag is.
+    #[must_use]
+    pub fn of(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
     /// Stops the run at the next block.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -180,6 +187,17 @@ impl Run {
         crate::engine::downcast::<R>(self.engine.over_batches(data, columns, round, self)?)
     }
 
+    /// Number of rows of a dataset; read where they do not follow from its chunks.
+    ///
+    /// # Errors
+    /// As [`Run::scan`].
+    pub fn count(&self, data: &Dataset) -> Result<u64> {
+        if let Some(known) = data.known_count()? {
+            return Ok(known);
+        }
+        Ok(self.scan(data, &[], &CountRows)?.unwrap_or_default().0)
+    }
+
     /// Runs `n` independent pieces of work, each over all pinned blocks; results in index order. Who hands over the only
     /// reference to the blocks does not hold them while the pieces are at work.
     ///
@@ -214,6 +232,30 @@ impl Run {
         self.engine.fan_out(data, work, 0..n, self, &mut |boxed| {
             each(crate::engine::downcast_output::<W>(boxed)?)
         })
+    }
+}
+
+/// Counts rows.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CountRows;
+
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Rows(u64);
+
+impl Partial for Rows {
+    fn merge(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+}
+
+impl Round for CountRows {
+    const NAME: &'static str = "run/count";
+    type Unit = Batch;
+    type Partial = Rows;
+    type Scratch = ();
+
+    fn map(&self, batch: &Batch, (): &mut ()) -> std::result::Result<Rows, DataError> {
+        Ok(Rows(batch.num_rows() as u64))
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use emberline_datasets::recipe::Step;
 use emberline_datasets::{Batch, DataError, Dataset, RowOp, Schema, SchemaErrors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Result;
+use crate::engine::Jobs;
+use crate::model_file;
 use crate::persist::Arrays;
 use crate::predictor::ScoreClasses;
 use crate::row::{RowLayout, RowStep};
@@ -226,6 +229,28 @@ impl RowOp for StageOp {
     fn apply(&self, batch: Batch) -> std::result::Result<Batch, DataError> {
         self.0.transform(batch)
     }
+
+    fn step(&self) -> Option<std::result::Result<Step, DataError>> {
+        let bytes = model_file::stage_to_bytes(&*self.0);
+        Some(
+            bytes
+                .map_err(|e| DataError::format(self.0.name(), e))
+                .and_then(|b| Step::of(STEP, &b)),
+        )
+    }
+}
+
+/// Name of a fitted stage among the steps of a dataset.
+const STEP: &str = "pipeline/stage";
+
+/// Adds the reader of fitted stages.
+pub(crate) fn jobs(jobs: &mut Jobs) {
+    jobs.step_by(STEP, |step, registry| {
+        let bytes: Vec<u8> = step.read()?;
+        let stage = model_file::stage_from_bytes(&bytes, registry)
+            .map_err(|e| DataError::format(STEP, e))?;
+        Ok(Arc::new(StageOp(stage)))
+    });
 }
 
 /// Applies a transformer to every batch of a dataset as it is read.

@@ -8,7 +8,7 @@ use emberline::prelude::*;
 use serde_json::json;
 
 use super::output::{Out, number, table};
-use super::{ConfigArgs, interruptible};
+use super::{ConfigArgs, interruptible, run_of};
 
 #[derive(Debug, clap::Args)]
 pub struct LockArgs {
@@ -45,7 +45,7 @@ fn plan_of(config: &Config, registry: &Registry) -> Result<TrainPlan> {
 pub fn lock(args: &LockArgs, registry: &Registry) -> Result<()> {
     let config = args.config.read(registry)?;
     let plan = plan_of(&config, registry)?;
-    let run = interruptible(config.run());
+    let run = interruptible(run_of(&config)?);
     let (lock, _) = Lock::of(&plan, registry, &run, usize::from(args.folds))?;
     let path = lock_path(&args.config.config);
     files::replace(&path, lock.to_toml()?.as_bytes()).map_err(|e| DataError::io(&path, e))?;
@@ -140,7 +140,7 @@ fn compare(path: &Path, registry: &Registry) -> Result<Comparison> {
     let lock = Lock::parse(&file.display().to_string(), &text)?;
     let config = Config::read(path, &[], registry)?;
     let plan = plan_of(&config, registry)?;
-    let run = interruptible(config.run());
+    let run = interruptible(run_of(&config)?);
     let outcome = train(&plan, registry, &run)?;
     lock.compare(&plan, &outcome, &run)
 }

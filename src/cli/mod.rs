@@ -1,6 +1,8 @@
 //! The command line: one file a command. Only this module prints, reads the terminal or decides exit codes.
 
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod data;
 mod errors;
 mod evaluate;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use emberline::config::EngineKind;
 use emberline::datasets::source::open_like;
 use emberline::pipeline::model_file::Saved;
 use emberline::prelude::*;
@@ -61,6 +64,10 @@ enum Command {
     Stages(stages::StagesArgs),
     /// Print the JSON Schema of configs, for editors.
     Schema,
+    /// Run a cluster, or look at one.
+    #[cfg(feature = "cluster")]
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Show how a config would run: passes over the data, columns read, stages fused.
     Explain(explain::ExplainArgs),
 }
@@ -145,6 +152,8 @@ pub fn main() -> ExitCode {
         Command::Data(command) => (data::run(command), command.format()),
         Command::Stages(args) => (stages::run(args, &registry), Format::of(args.json)),
         Command::Schema => (schema::run(&registry), Format::Text),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(command) => (cluster::run(command, &registry), command.format()),
         Command::Explain(args) => (explain::run(args, &registry), Format::Text),
     };
     match result {
@@ -154,6 +163,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The run of a config, on the engine it names.
+fn run_of(config: &Config) -> Result<Run> {
+    let run = config.run();
+    if config.engine.kind == EngineKind::Local {
+        return Ok(run);
+    }
+    #[cfg(feature = "cluster")]
+    return Ok(run.with_engine(emberline::cluster::engine(&config.engine, &config.name)?));
+    #[cfg(not(feature = "cluster"))]
+    Err(Error::Usage(
+        "this build has no cluster engine: build it with `--features cluster`, or set engine.kind = \"local\"".to_owned(),
+    ))
 }
 
 /// A run whose cancel switch is thrown by Ctrl-C and SIGTERM; a second signal ends the process at once.

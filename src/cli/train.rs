@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::output::{Out, count, number, seconds, table};
 use super::progress::Progress;
-use super::{ConfigArgs, interruptible};
+use super::{ConfigArgs, interruptible, run_of};
 
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
@@ -56,7 +56,7 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
             Path::new(report).join("events.jsonl"),
         )?));
     }
-    let run = interruptible(config.run().with_events(Arc::new(Tee(sinks))));
+    let run = interruptible(run_of(&config)?.with_events(Arc::new(Tee(sinks))));
     let outcome = train(&plan, registry, &run)?;
 
     let saved = model_path

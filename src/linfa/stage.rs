@@ -15,8 +15,8 @@ use emberline_pipeline::predictor::{
 };
 use emberline_pipeline::row::{RowLayout, RowStep};
 use emberline_pipeline::{
-    AnyStage, Component, Error, Estimator, FitReport, Fitted, Kind, Load, ParamErrors, ParamSet,
-    Partial, Registry, Result, Round, Run, Stage, StopReason, Transformer,
+    AnyStage, Component, Error, Estimator, FitReport, Fitted, Jobs, Kind, Load, ParamErrors,
+    ParamSet, Partial, Registry, Result, Round, Run, Stage, StopReason, Transformer,
 };
 use ndarray016::{Array1, ArrayView2};
 use serde::de::DeserializeOwned;
@@ -78,6 +78,10 @@ impl<L: LinfaLearner> Component for LinfaStage<L> {
 
     fn erase(self) -> AnyStage {
         AnyStage::Estimator(Arc::new(self))
+    }
+
+    fn jobs(jobs: &mut Jobs) {
+        jobs.round::<ListLabels>();
     }
 }
 

@@ -301,6 +301,10 @@ macro_rules! toy {
             fn erase(self) -> AnyStage {
                 AnyStage::Estimator(Arc::new(self))
             }
+
+            fn jobs(jobs: &mut Jobs) {
+                jobs.round::<SumRound>();
+            }
         }
 
         impl Stage for $stage {

@@ -43,13 +43,13 @@ impl Gram {
 
 /// Sums the products of features in units of training over a sample of rows: every `step`th of each block.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct SamplePass {
+pub(super) struct SamplePass {
     scale: Scale,
     step: usize,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Sample {
+pub(super) struct Sample {
     products: Array2<f64>,
     weight: f64,
 }

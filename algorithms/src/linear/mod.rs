@@ -29,7 +29,16 @@ pub use variance::information;
 
 use std::collections::BTreeMap;
 
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::Slot;
+
+/// Adds the rounds of this module.
+pub fn jobs(jobs: &mut Jobs) {
+    jobs.round::<gram::SamplePass>()
+        .round::<LossPass>()
+        .round::<MomentsPass>()
+        .round::<variance::InformationPass>();
+}
 
 /// Sizes of standardised coefficients, summed by original column, largest first; equal ones in column order.
 ///

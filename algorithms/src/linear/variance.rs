@@ -10,14 +10,14 @@ use super::gram::Gram;
 use super::{Scale, Tiles, dot, sigmoid};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct InformationPass {
+pub(super) struct InformationPass {
     scale: Scale,
     coefficients: Vec<f64>,
     intercept: f64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Information(Array2<f64>);
+pub(super) struct Information(Array2<f64>);
 
 impl Partial for Information {
     fn merge(&mut self, later: Self) {

@@ -64,7 +64,7 @@ fn flip(bits: i64) -> i64 {
 
 /// The counts of several columns.
 #[derive(Serialize, Deserialize)]
-struct AllCounts {
+pub(super) struct AllCounts {
     rows: u64,
     columns: Vec<Counts>,
 }
@@ -89,7 +89,7 @@ impl Partial for AllCounts {
 }
 
 #[derive(Serialize, Deserialize)]
-struct CountRound {
+pub(super) struct CountRound {
     columns: Vec<String>,
     missing: Option<f64>,
 }

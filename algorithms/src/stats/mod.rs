@@ -4,6 +4,7 @@ mod counts;
 mod moments;
 mod quantiles;
 
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::{Batch, DataError};
 
 pub use counts::{Counts, count};
@@ -11,6 +12,13 @@ pub use moments::{SlotMoments, moments, present_moments};
 pub use quantiles::{quantile_linear, quantile_lower, sorted_values};
 
 use crate::adapters::value_name;
+
+/// Adds the rounds of this module.
+pub fn jobs(jobs: &mut Jobs) {
+    jobs.round::<counts::CountRound>()
+        .round::<moments::MomentsRound>()
+        .round::<quantiles::ValuesRound>();
+}
 
 /// Calls `f(slot, value)` for every number of these columns that is present, column by column; `missing` counts as absent.
 /// Gives the number of slots.

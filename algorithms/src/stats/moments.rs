@@ -30,7 +30,7 @@ impl Partial for SlotMoments {
 const TOGETHER: usize = 512;
 
 #[derive(Serialize, Deserialize)]
-struct MomentsRound {
+pub(super) struct MomentsRound {
     columns: Vec<String>,
     missing: Option<f64>,
 }

@@ -10,7 +10,7 @@ use super::{for_each_present, no_rows};
 const BUDGET: u64 = 512 << 20;
 
 #[derive(Serialize, Deserialize)]
-struct SlotValues {
+pub(super) struct SlotValues {
     rows: u64,
     slots: Vec<Vec<f64>>,
 }
@@ -25,7 +25,7 @@ impl Partial for SlotValues {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ValuesRound {
+pub(super) struct ValuesRound {
     columns: Vec<String>,
     missing: Option<f64>,
     first: usize,

@@ -59,3 +59,11 @@ mod work;
 
 pub use forest::{ForestClassifier, ForestRegressor};
 pub use settings::{FeatureSubset, Impurity, RegressionImpurity};
+
+/// Adds the rounds and the work of this module.
+pub fn jobs(jobs: &mut emberline_pipeline::Jobs) {
+    jobs.round::<summary::Summarise>()
+        .round::<oob::OobClasses>()
+        .round::<oob::OobNumbers>()
+        .work::<work::GrowTrees>();
+}

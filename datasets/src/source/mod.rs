@@ -114,6 +114,11 @@ pub trait Source: Send + Sync + Debug {
         true
     }
 
+    /// The batches, where all of them lie in memory as they are: small tables travel to other processes this way.
+    fn in_memory(&self) -> Option<&[Batch]> {
+        None
+    }
+
     /// True where the ids of a chunk's rows run on from [`Chunk::first_row`] without gaps: who needs ids alone then need not
     /// read.
     fn consecutive_ids(&self) -> bool {
@@ -167,6 +172,10 @@ impl Source for MemorySource {
 
     fn known_rows(&self) -> Option<u64> {
         Some(self.chunks.iter().map(|c| c.rows as u64).sum())
+    }
+
+    fn in_memory(&self) -> Option<&[Batch]> {
+        Some(&self.batches)
     }
 
     fn read(&self, chunk: usize, columns: &[usize]) -> Result<Batch> {

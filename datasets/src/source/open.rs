@@ -52,10 +52,11 @@ pub fn open_within(options: &SourceOptions, memory_limit: Option<u64>) -> Result
     if let Some(n) = options.partitions {
         data = data.repartition(n);
     }
-    match &options.partition_by {
-        None => Ok(data),
-        Some(by) => data.partition_by(by, memory_limit),
-    }
+    let data = match &options.partition_by {
+        None => data,
+        Some(by) => data.partition_by(by, memory_limit)?,
+    };
+    Ok(data.opened_by(options))
 }
 
 /// Opens a source so that its columns have the types of `like` wherever they occur in it: a model's data are read as its training

@@ -15,10 +15,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
+use crate::dataset::RowOp;
 use crate::keys::check_key;
 use crate::random::Draw;
+use crate::recipe::Step;
 use crate::{DataError, Result};
 use rule::{Keep, PartRows};
+
+/// The step of a recipe, if it keeps a side of a split.
+pub(crate) fn split_step(step: &Step) -> Option<Result<Arc<dyn RowOp>>> {
+    (step.name == rule::STEP).then(|| Ok(Arc::new(step.read::<PartRows>()?) as Arc<dyn RowOp>))
+}
 
 /// How to hold rows out for testing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,7 +206,7 @@ impl Dataset {
         self.part("sample", &Arc::new(rule), Keep::Part(0))
     }
 
-    fn part(&self, name: &'static str, rule: &Arc<rule::Rule>, keep: Keep) -> Result<Self> {
+    fn part(&self, name: &str, rule: &Arc<rule::Rule>, keep: Keep) -> Result<Self> {
         self.with_op(Arc::new(PartRows::new(name, rule.clone(), keep)))
     }
 

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::arrow::array::BooleanArray;
+use serde::{Deserialize, Serialize};
 
+use crate::arrow::array::BooleanArray;
 use crate::batch::Batch;
 use crate::dataset::RowOp;
 use crate::keys::{Key, KeyColumn};
 use crate::random::Draw;
+use crate::recipe::Step;
 use crate::schema::{Schema, SchemaErrors};
 use crate::{DataError, Result};
 
 /// Ranges of the hash, each with its part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cuts {
     /// Greatest hash of every range but the last, ascending.
     upper: Vec<u64>,
@@ -57,13 +59,13 @@ impl Cuts {
 }
 
 /// The part of a row.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Rule {
     pub(super) draw: Draw,
     pub(super) by: Parts,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Parts {
     /// By the hash of the row id.
     Rows(Cuts),
@@ -185,28 +187,40 @@ fn changed(column: &str, row: u64) -> DataError {
 }
 
 /// Which rows stay.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Keep {
     Part(u32),
     Others(u32),
 }
 
+/// Name of the step in a recipe.
+pub(super) const STEP: &str = "datasets/rows";
+
 /// The step that keeps one side.
+#[derive(Serialize, Deserialize)]
 pub(super) struct PartRows {
-    name: &'static str,
+    name: String,
     rule: Arc<Rule>,
     keep: Keep,
 }
 
 impl PartRows {
-    pub(super) fn new(name: &'static str, rule: Arc<Rule>, keep: Keep) -> Self {
-        Self { name, rule, keep }
+    pub(super) fn new(name: &str, rule: Arc<Rule>, keep: Keep) -> Self {
+        Self {
+            name: name.to_owned(),
+            rule,
+            keep,
+        }
     }
 }
 
 impl RowOp for PartRows {
     fn name(&self) -> &str {
-        self.name
+        &self.name
+    }
+
+    fn step(&self) -> Option<Result<Step>> {
+        Some(Step::of(STEP, self))
     }
 
     fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {

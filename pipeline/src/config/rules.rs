@@ -194,11 +194,30 @@ fn check_source(options: &SourceOptions, root: &DeTable<'_>, notes: &mut Notes) 
 }
 
 pub(super) fn engine(options: &EngineOptions, root: &DeTable<'_>, notes: &mut Notes) {
-    if options.kind == EngineKind::Cluster {
-        notes.help(
+    let cluster = options.kind == EngineKind::Cluster;
+    match &options.scheduler {
+        None if cluster => notes.help(
             place(root, &["engine", "kind"]),
-            "this build has no cluster engine",
-            Some("use kind = \"local\""),
+            "`engine.scheduler` is missing: a cluster is found by the address of its scheduler",
+            Some("add scheduler = \"http://127.0.0.1:50050\" (`emberline cluster up` starts one), or use kind = \"local\""),
+        ),
+        Some(url) if !is_address(url) => notes.help(
+            place(root, &["engine", "scheduler"]),
+            format!("`{url}` is no address of a scheduler"),
+            Some("it looks like \"http://127.0.0.1:50050\""),
+        ),
+        _ => {}
+    }
+    let alone = [
+        ("scheduler", options.scheduler.is_some()),
+        ("pool", options.pool.is_some()),
+        ("token_file", options.token_file.is_some()),
+    ];
+    for (key, _) in alone.into_iter().filter(|(_, given)| *given && !cluster) {
+        notes.help(
+            place(root, &["engine", key]),
+            format!("`engine.{key}` applies to a cluster alone"),
+            Some("set kind = \"cluster\", or leave it out"),
         );
     }
     if options.threads > MOST_THREADS {
@@ -281,4 +300,11 @@ pub(super) fn metrics(
             );
         }
     }
+}
+
+/// `http://HOST:PORT`.
+fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").unwrap_or_default();
+    let parts = rest.trim_end_matches('/').rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

@@ -69,7 +69,7 @@ pub enum EngineKind {
     /// The cores of this machine.
     #[default]
     Local,
-    /// A cluster; needs a build with the `cluster` feature.
+    /// The executors of a cluster; needs a build with the `cluster` feature.
     Cluster,
 }
 
@@ -77,9 +77,16 @@ pub enum EngineKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
-    /// `local`: the cores of this machine. Default: `local`.
+    /// `local`: the cores of this machine. `cluster`: the executors of the cluster that `scheduler` names. Default: `local`.
     pub kind: EngineKind,
-    /// Threads; 0 means one a core. Default: 0.
+    /// Address of the cluster's scheduler: `http://HOST:PORT`. Needed by `kind = "cluster"`.
+    pub scheduler: Option<String>,
+    /// Share of the cluster that the run draws on: runs of one pool are served in the order in which they came, pools by their weights.
+    /// Default: `default`.
+    pub pool: Option<String>,
+    /// File with the token of a cluster that asks for one. Default: none.
+    pub token_file: Option<String>,
+    /// Threads of this machine; 0 means one a core. Default: 0.
     pub threads: usize,
     /// Seconds of work that are done again, at most, after a kill: how often `train` writes its checkpoint, a file beside the
     /// model (`NAME.ember.checkpoint`) that is gone once the model is written. 0: after every round. Default: 30.
@@ -90,6 +97,9 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             kind: EngineKind::default(),
+            scheduler: None,
+            pool: None,
+            token_file: None,
             threads: 0,
             checkpoint_interval: 30.0,
         }

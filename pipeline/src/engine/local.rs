@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Slot, map_in_order};
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory, Slot, map_in_order};
 use rayon::prelude::*;
 
 use super::in_order::InOrder;
-use super::pinned::PinnedBuilder;
+use super::pinned::{PinnedBuilder, unnamed_slots};
 use super::round::{Boxed, ErasedRound, ErasedWork};
+use super::tree::reduce_all;
 use super::{Engine, Pinned};
 use crate::run::Run;
 use crate::{Error, Result};
@@ -51,6 +52,15 @@ impl Engine for Local {
         )
     }
 
+    fn cache(
+        &self,
+        parts: &[Dataset],
+        columns: &[String],
+        memory: &Memory,
+    ) -> Result<Vec<Dataset>> {
+        self.install(|| Ok(Dataset::cache_parts(parts, columns, memory)?))
+    }
+
     fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned> {
         let columns = spec.columns();
         let n = data.chunks()?.len();
@@ -91,7 +101,7 @@ impl Engine for Local {
         run: &Run,
     ) -> Result<Option<Boxed>> {
         self.install(|| {
-            reduce(
+            reduce_all(
                 data.n_blocks(),
                 &|i| {
                     run.cancel.check()?;
@@ -111,7 +121,7 @@ impl Engine for Local {
     ) -> Result<Option<Boxed>> {
         let n = data.chunks()?.len();
         self.install(|| {
-            reduce(
+            reduce_all(
                 n,
                 &|i| {
                     run.cancel.check()?;
@@ -167,49 +177,6 @@ impl Engine for Local {
             queue.finish()
         })
     }
-}
-
-/// Slots of a vector column that came without a description.
-fn unnamed_slots(column: &str, width: usize) -> Arc<[Slot]> {
-    (0..width)
-        .map(|j| Slot {
-            name: format!("{column}[{j}]"),
-            column: column.to_owned(),
-            attribute: emberline_datasets::Attribute::Numeric,
-        })
-        .collect()
-}
-
-/// Maps `0..n` and merges along the canonical tree. Of several errors, that of the lowest index is returned.
-fn reduce<T: Send>(
-    n: usize,
-    map: &(impl Fn(usize) -> Result<Option<T>> + Sync),
-    merge: &(impl Fn(T, T) -> T + Sync),
-) -> Result<Option<T>> {
-    fn node<T: Send>(
-        start: usize,
-        size: usize,
-        n: usize,
-        map: &(impl Fn(usize) -> Result<Option<T>> + Sync),
-        merge: &(impl Fn(T, T) -> T + Sync),
-    ) -> Result<Option<T>> {
-        if start >= n {
-            return Ok(None);
-        }
-        if size <= 1 {
-            return map(start);
-        }
-        let half = size / 2;
-        let (left, right) = rayon::join(
-            || node(start, half, n, map, merge),
-            || node(start + half, half, n, map, merge),
-        );
-        Ok(match (left?, right?) {
-            (Some(a), Some(b)) => Some(merge(a, b)),
-            (one, None) | (None, one) => one,
-        })
-    }
-    node(0, n.next_power_of_two(), n, map, merge)
 }
 
 #[cfg(test)]

@@ -8,23 +8,29 @@
 //! of blocks alone, so plain floating addition gives the same bits for any number of threads and partitions, and
 //! rounding errors grow with the logarithm of the row count. A remote engine gets the same bits by sending, per
 //! partition, the partials of the maximal whole subtrees inside it.
+mod bytes;
 mod in_order;
+mod jobs;
 pub mod journal;
 mod local;
 mod pinned;
+pub mod remote;
 mod round;
 mod spilled;
+mod tree;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
 
 use crate::Result;
 use crate::run::Run;
 
+pub use jobs::{Jobs, UNKNOWN_JOB, Unit};
 pub use local::Local;
 pub use pinned::{Pinned, PinnedBuilder};
+pub use remote::Remote;
 pub use round::{BlockSource, Boxed, ErasedRound, ErasedWork, Partial, Round, Work};
 pub(crate) use round::{downcast, downcast_output};
 
@@ -32,6 +38,14 @@ pub(crate) use round::{downcast, downcast_output};
 pub trait Engine: Send + Sync {
     /// Kind and size, for people: `local, 2 threads`.
     fn describe(&self) -> String;
+
+    /// Keeps the rows of datasets that will be read several times, the named columns of each, within `memory` and beyond it on disk:
+    /// as [`Dataset::cache_parts`], or where an engine's own processes read them.
+    ///
+    /// # Errors
+    /// Reading fails, or a step refuses a value.
+    fn cache(&self, parts: &[Dataset], columns: &[String], memory: &Memory)
+    -> Result<Vec<Dataset>>;
 
     /// Materialises blocks, within `run.memory` and beyond it on disk; rows are dropped by the dataset's own steps only. Blocks without rows are left out.
     ///

@@ -1,5 +1,6 @@
 //! Blocks kept where the rounds run: in memory up to a limit, the others in a temporary file.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,26 +73,43 @@ impl PinnedBuilder {
     #[must_use]
     pub fn finish(self, slots: Arc<[Slot]>) -> Pinned {
         Pinned {
-            scratch: self.kept.iter().map(|_| Mutex::default()).collect(),
-            blocks: self.kept,
-            _held: self.held,
-            spill: self.spill,
             rows: self.rows,
             width: self.width.unwrap_or(slots.len()),
             slots,
+            home: Home::Here(Here {
+                scratch: self.kept.iter().map(|_| Mutex::default()).collect(),
+                blocks: self.kept,
+                _held: self.held,
+                spill: self.spill,
+            }),
         }
     }
 }
 
 /// An estimator's columns as blocks, kept where the rounds run.
 pub struct Pinned {
+    rows: u64,
+    width: usize,
+    slots: Arc<[Slot]>,
+    home: Home,
+}
+
+enum Home {
+    Here(Here),
+    Elsewhere(Arc<dyn Elsewhere>),
+}
+
+/// Blocks of this process.
+struct Here {
     blocks: Vec<Kept>,
     _held: Held,
     spill: Option<SpillFile>,
     scratch: Vec<Mutex<BTreeMap<&'static str, Option<Boxed>>>>,
-    rows: u64,
-    width: usize,
-    slots: Arc<[Slot]>,
+}
+
+/// Blocks that other processes keep; the engine that pinned them knows how to reach them.
+pub(super) trait Elsewhere: BlockSource + Send {
+    fn as_any(&self) -> &dyn Any;
 }
 
 impl Pinned {
@@ -99,13 +117,32 @@ impl Pinned {
     #[must_use]
     pub fn new(blocks: Vec<Arc<Block>>, slots: Arc<[Slot]>) -> Self {
         Self {
-            scratch: blocks.iter().map(|_| Mutex::default()).collect(),
             rows: blocks.iter().map(|b| b.n_rows() as u64).sum(),
             width: blocks.first().map_or(slots.len(), |b| b.n_features()),
-            blocks: blocks.into_iter().map(Kept::Memory).collect(),
-            _held: Memory::default().nothing(),
-            spill: None,
             slots,
+            home: Home::Here(Here {
+                scratch: blocks.iter().map(|_| Mutex::default()).collect(),
+                blocks: blocks.into_iter().map(Kept::Memory).collect(),
+                _held: Memory::default().nothing(),
+                spill: None,
+            }),
+        }
+    }
+
+    pub(super) fn elsewhere(blocks: Arc<dyn Elsewhere>, slots: Arc<[Slot]>) -> Self {
+        Self {
+            rows: blocks.n_rows(),
+            width: blocks.n_features(),
+            slots,
+            home: Home::Elsewhere(blocks),
+        }
+    }
+
+    /// The blocks as the engine that pinned them elsewhere knows them.
+    pub(super) fn kept_by<T: Elsewhere + 'static>(&self) -> Option<&T> {
+        match &self.home {
+            Home::Here(_) => None,
+            Home::Elsewhere(blocks) => blocks.as_any().downcast_ref(),
         }
     }
 
@@ -130,17 +167,25 @@ impl Pinned {
     /// Number of blocks; every one has rows.
     #[must_use]
     pub fn n_blocks(&self) -> usize {
-        self.blocks.len()
+        match &self.home {
+            Home::Here(here) => here.blocks.len(),
+            Home::Elsewhere(blocks) => blocks.n_blocks(),
+        }
     }
 
-    /// Number of blocks that lie on disk.
+    /// Number of blocks of this process that lie on disk.
     #[must_use]
     pub fn n_spilled(&self) -> usize {
-        let on_disk = |k: &&Kept| matches!(k, Kept::Disk(_));
-        self.blocks.iter().filter(on_disk).count()
+        match &self.home {
+            Home::Here(here) => {
+                let on_disk = |k: &&Kept| matches!(k, Kept::Disk(_));
+                here.blocks.iter().filter(on_disk).count()
+            }
+            Home::Elsewhere(_) => 0,
+        }
     }
 
-    /// Block `i`; read from disk each time where it was spilled.
+    /// Block `i`; read from disk each time where it was spilled, and made anew where other processes keep it.
     ///
     /// # Errors
     /// It was spilled and cannot be read back.
@@ -150,7 +195,10 @@ impl Pinned {
 
     pub(super) fn map_block(&self, i: usize, round: &dyn ErasedRound<Block>) -> Result<Boxed> {
         let block = self.block(i)?;
-        let mut kept = self.scratch[i]
+        let Home::Here(here) = &self.home else {
+            return round.map_erased(&block, &mut None);
+        };
+        let mut kept = here.scratch[i]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         round.map_erased(&block, kept.entry(round.name()).or_default())
@@ -159,7 +207,7 @@ impl Pinned {
 
 impl BlockSource for Pinned {
     fn n_blocks(&self) -> usize {
-        self.blocks.len()
+        Self::n_blocks(self)
     }
 
     fn n_rows(&self) -> u64 {
@@ -171,7 +219,11 @@ impl BlockSource for Pinned {
     }
 
     fn block(&self, i: usize) -> std::result::Result<Arc<Block>, DataError> {
-        match (self.blocks.get(i), &self.spill) {
+        let here = match &self.home {
+            Home::Here(here) => here,
+            Home::Elsewhere(blocks) => return blocks.block(i),
+        };
+        match (here.blocks.get(i), &here.spill) {
             (Some(Kept::Memory(block)), _) => Ok(block.clone()),
             (Some(Kept::Disk(extent)), Some(spill)) => {
                 Ok(Arc::new(from_bytes(&spill.read(*extent)?)?))
@@ -182,4 +234,15 @@ impl BlockSource for Pinned {
             )),
         }
     }
+}
+
+/// Slots of a vector column that came without a description.
+pub(super) fn unnamed_slots(column: &str, width: usize) -> Arc<[Slot]> {
+    (0..width)
+        .map(|j| Slot {
+            name: format!("{column}[{j}]"),
+            column: column.to_owned(),
+            attribute: emberline_datasets::Attribute::Numeric,
+        })
+        .collect()
 }

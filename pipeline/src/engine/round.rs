@@ -7,7 +7,7 @@ use emberline_datasets::{Block, DataError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::journal::{from_bytes, to_bytes};
+use super::bytes::{from_bytes, to_bytes};
 use crate::{Error, Result};
 
 /// Sums, counts or other summaries of some blocks.

@@ -35,7 +35,7 @@ use crate::Result;
 use crate::persist::{Arrays, ModelError, SavedStage};
 use crate::pipeline::PipelineModel;
 use crate::registry::Registry;
-use crate::stage::Stage;
+use crate::stage::{Stage, Transformer};
 
 /// Newest format version this program reads, and the one it writes.
 pub const FORMAT: u32 = 1;
@@ -212,6 +212,34 @@ impl ModelFile {
         }
         self.probes.check(&self.model, output)
     }
+}
+
+/// A fitted stage as bytes, for other processes of the same run.
+pub(crate) fn stage_to_bytes(stage: &dyn Transformer) -> std::result::Result<Vec<u8>, String> {
+    let mut arrays = Arrays::new();
+    let state = stage.save(&mut arrays);
+    let saved = SavedStage {
+        stage: stage.name().to_owned(),
+        state,
+    };
+    let state = json::write(&saved)?;
+    let mut bytes = (state.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(state);
+    bytes.extend(tensors::write(&arrays)?);
+    Ok(bytes)
+}
+
+/// The stage that [`stage_to_bytes`] wrote.
+pub(crate) fn stage_from_bytes(
+    bytes: &[u8],
+    registry: &Registry,
+) -> std::result::Result<Arc<dyn Transformer>, String> {
+    let (len, rest) = bytes.split_first_chunk::<8>().ok_or("it is cut short")?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|e| e.to_string())?;
+    let (state, arrays) = rest.split_at_checked(len).ok_or("it is cut short")?;
+    let saved: SavedStage = read(json::parse(state)?, "stage")?;
+    let arrays = tensors::read(arrays)?;
+    PipelineModel::load_stage(&saved, &arrays, registry).map_err(|e| e.to_string())
 }
 
 /// The format version stands alone, so that a file of a newer program is known as such whatever else it holds.

@@ -92,6 +92,18 @@ impl PipelineModel {
         saved
     }
 
+    /// One stage, which may be a pipeline itself.
+    pub(crate) fn load_stage(
+        saved: &SavedStage,
+        arrays: &Arrays,
+        registry: &Registry,
+    ) -> std::result::Result<Arc<dyn Transformer>, ModelError> {
+        if saved.stage == PIPELINE {
+            return Ok(Arc::new(Self::load(&saved.state, arrays, registry)?));
+        }
+        registry.load(saved, arrays)
+    }
+
     /// Reads the stages back.
     ///
     /// # Errors
@@ -105,11 +117,7 @@ impl PipelineModel {
         let mut stages = Vec::with_capacity(saved.len());
         for (i, stage) in saved.iter().enumerate() {
             let own = arrays.scope(&i.to_string());
-            stages.push(if stage.stage == PIPELINE {
-                Arc::new(Self::load(&stage.state, &own, registry)?) as Arc<dyn Transformer>
-            } else {
-                registry.load(stage, &own)?
-            });
+            stages.push(Self::load_stage(stage, &own, registry)?);
         }
         Ok(Self::new(stages, input))
     }

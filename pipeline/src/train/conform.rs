@@ -1,5 +1,7 @@
 //! Rows of another table in the shape of the training rows: columns by name, numbers as the numbers trained on.
 
+use emberline_datasets::recipe::Step;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use emberline_datasets::arrow::array::{
@@ -106,8 +108,12 @@ fn fit(
     Ok((becomes != *have).then_some(becomes))
 }
 
+/// Name of [`Conform`] among the steps of a dataset.
+pub(super) const CONFORM: &str = "pipeline/conform";
+
 /// The step that brings rows into shape.
-struct Conform {
+#[derive(Serialize, Deserialize)]
+pub(super) struct Conform {
     changed: Vec<Column>,
     hidden: Vec<String>,
     roles: Roles,
@@ -156,6 +162,10 @@ impl Conform {
 impl RowOp for Conform {
     fn name(&self) -> &str {
         "input columns"
+    }
+
+    fn step(&self) -> Option<std::result::Result<Step, DataError>> {
+        Some(Step::of(CONFORM, self))
     }
 
     fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {

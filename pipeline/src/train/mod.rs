@@ -25,6 +25,7 @@ pub use predict::predict;
 use self::evaluate::{Plan, Predictor};
 use self::profile::profile;
 use crate::Result;
+use crate::engine::Jobs;
 use crate::engine::journal::{Identity, Journal};
 use crate::evaluate::Metrics;
 use crate::event::Event;
@@ -32,6 +33,14 @@ use crate::model_file::{DataEvidence, Evidence, ModelFile, Probes, RowCounts, St
 use crate::pipeline::{FittedPipeline, Pipeline, PipelineModel, StageReport};
 use crate::registry::{Kind, Registry};
 use crate::run::Run;
+
+/// Adds what training and evaluation send to other processes.
+pub(crate) fn jobs(jobs: &mut Jobs) {
+    jobs.round::<profile::ProfileRound>()
+        .round::<crate::run::CountRows>()
+        .step::<conform::Conform>(conform::CONFORM)
+        .step::<predict::Select>(predict::SELECT);
+}
 
 /// What a training run gave.
 pub struct TrainOutcome {
@@ -178,19 +187,21 @@ impl Sides {
         let memory = run.memory.part(2);
         let (train, test) = match test {
             Some(test) if plan.test.is_none() => {
-                let mut parts =
-                    Dataset::cache_parts(&[train, test], &columns, &memory)?.into_iter();
+                let mut parts = run
+                    .engine
+                    .cache(&[train, test], &columns, &memory)?
+                    .into_iter();
                 (parts.next(), parts.next())
             }
             test => {
-                let parts = Dataset::cache_parts(&[train], &columns, &memory)?;
+                let parts = run.engine.cache(&[train], &columns, &memory)?;
                 (parts.into_iter().next(), test)
             }
         };
         let train = train.ok_or_else(|| DataError::format("cache", "there is no training side"))?;
         let rows = RowCounts {
-            train: train.count()?,
-            test: test.as_ref().map_or(Ok(0), Dataset::count)?,
+            train: run.count(&train)?,
+            test: test.as_ref().map_or(Ok(0), |test| run.count(test))?,
         };
         let none = |what: &str| {
             Err(DataError::Unusable(format!(

@@ -1,5 +1,7 @@
 //! Predictions for the rows of a table.
 
+use emberline_datasets::recipe::Step;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use emberline_datasets::{Batch, DataError, Dataset, RowOp, Schema, SchemaErrors};
@@ -55,14 +57,22 @@ fn default_columns(model: &PipelineModel, input: &Schema) -> Result<Vec<String>>
     Ok(names)
 }
 
+/// Name of [`Select`] among the steps of a dataset.
+pub(super) const SELECT: &str = "pipeline/select";
+
 /// Keeps some columns. Reading drops the others by itself, so only the schema changes.
-struct Select {
+#[derive(Serialize, Deserialize)]
+pub(super) struct Select {
     names: Vec<String>,
 }
 
 impl RowOp for Select {
     fn name(&self) -> &str {
         "columns"
+    }
+
+    fn step(&self) -> Option<std::result::Result<Step, DataError>> {
+        Some(Step::of(SELECT, self))
     }
 
     fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {

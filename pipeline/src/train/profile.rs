@@ -48,13 +48,13 @@ pub(super) fn profile(data: &Dataset, columns: &[String], run: &Run) -> Result<D
 
 /// The pass itself.
 #[derive(Serialize, Deserialize)]
-struct ProfileRound {
+pub(super) struct ProfileRound {
     columns: Vec<Column>,
 }
 
 /// What some chunks look like.
 #[derive(Serialize, Deserialize)]
-struct Profile {
+pub(super) struct Profile {
     rows: u64,
     chunks: Vec<[u8; 32]>,
     columns: Vec<ColumnProfile>,

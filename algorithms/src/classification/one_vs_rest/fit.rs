@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::arrow::array::BooleanArray;
+use emberline_pipeline::datasets::recipe::Step;
 use emberline_pipeline::datasets::{
     Batch, Classes, Column, ColumnType, DataError, Dataset, LabelSpec, MissingRule, RowOp, Schema,
     SchemaErrors,
@@ -14,6 +16,7 @@ use emberline_pipeline::{
     AnyStage, Component, ErasedEstimator, Error, Estimator, FitReport, Fitted, Kind, ParamErrors,
     Registry, Result, Run, Stage,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::model::OneVsRestScorer;
@@ -53,6 +56,10 @@ impl Component for OneVsRest {
 
     fn erase(self) -> AnyStage {
         AnyStage::Estimator(Arc::new(self))
+    }
+
+    fn jobs(jobs: &mut Jobs) {
+        jobs.step::<Against>(AGAINST);
     }
 }
 
@@ -242,7 +249,11 @@ fn fit_apart(
     Ok((OneVsRestScorer::Nested(models), input, whole))
 }
 
+/// Name of [`Against`] among the steps of a dataset.
+const AGAINST: &str = "one_vs_rest/against";
+
 /// Replaces the label by whether it is a class.
+#[derive(Serialize, Deserialize)]
 struct Against {
     label: String,
     classes: Arc<Classes>,
@@ -258,6 +269,10 @@ impl Against {
 impl RowOp for Against {
     fn name(&self) -> &str {
         "one_vs_rest"
+    }
+
+    fn step(&self) -> Option<std::result::Result<Step, DataError>> {
+        Some(Step::of(AGAINST, self))
     }
 
     fn output_schema(&self, input: &Schema) -> std::result::Result<Schema, SchemaErrors> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Result;
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::{
     BlockSpec, ColumnType, DataError, Dataset, Element, LabelSpec, MissingRule, Schema,
     SchemaError, SchemaErrors,
@@ -21,7 +22,7 @@ use super::kernel::{Centres, Geometry, Sums, kept_bytes};
 use super::model::{KMeansModel, array_of, output_columns};
 use super::params::{DistanceMeasure, InitMode, KMeansParams};
 use super::recluster::moved;
-use super::rounds::{Assign, Choice, Moved, Pick};
+use super::rounds::{Assign, Choice, Moved, Pick, Step};
 use super::seeding::Seeding;
 use crate::columns::weight_column;
 
@@ -68,6 +69,10 @@ impl Component for KMeans {
 
     fn erase(self) -> AnyStage {
         AnyStage::Estimator(Arc::new(self))
+    }
+
+    fn jobs(jobs: &mut Jobs) {
+        jobs.round::<Assign>().round::<Pick>().round::<Step>();
     }
 }
 

@@ -40,6 +40,9 @@ pub const ENTRY: EvaluatorEntry = EvaluatorEntry {
     defaults: &["area_under_roc", "area_under_pr"],
     fits: |schema, columns| Scores::find(schema, columns).map(drop),
     build: |columns| Box::new(BinaryEvaluator { columns }),
+    jobs: |jobs| {
+        jobs.round::<ExactPass>().round::<BinnedPass>();
+    },
 };
 
 /// Where the scores are, and which label is which.

@@ -43,6 +43,9 @@ pub const ENTRY: EvaluatorEntry = EvaluatorEntry {
     defaults: &["distortion", "silhouette"],
     fits,
     build: |columns| Box::new(ClusteringEvaluator { columns }),
+    jobs: |jobs| {
+        jobs.round::<MomentPass>().round::<SilhouettePass>();
+    },
 };
 
 fn fits(schema: &Schema, columns: &EvaluatorColumns) -> Result<(), SchemaErrors> {

@@ -62,6 +62,9 @@ pub const ENTRY: EvaluatorEntry = EvaluatorEntry {
     defaults: &["accuracy", "f1", "log_loss"],
     fits,
     build: |columns| Box::new(MulticlassEvaluator { columns }),
+    jobs: |jobs| {
+        jobs.round::<Pass>();
+    },
 };
 
 fn fits(schema: &Schema, columns: &EvaluatorColumns) -> Result<(), SchemaErrors> {

@@ -37,6 +37,9 @@ pub const ENTRY: EvaluatorEntry = EvaluatorEntry {
     defaults: &["rmse", "mae", "r2"],
     fits,
     build: |columns| Box::new(RegressionEvaluator { columns }),
+    jobs: |jobs| {
+        jobs.round::<Pass>();
+    },
 };
 
 fn fits(schema: &Schema, columns: &EvaluatorColumns) -> Result<(), SchemaErrors> {

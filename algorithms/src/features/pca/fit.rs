@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Result;
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::{
     BlockSpec, ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaError,
     SchemaErrors,
@@ -61,6 +62,10 @@ impl Component for Pca {
 
     fn erase(self) -> AnyStage {
         AnyStage::Estimator(Arc::new(self))
+    }
+
+    fn jobs(jobs: &mut Jobs) {
+        jobs.round::<MomentRound>();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::{
     ColumnType, DataError, Dataset, LabelSpec, MissingRule, Schema, SchemaErrors,
 };
@@ -64,6 +65,11 @@ impl Component for LinearRegression {
 
     fn erase(self) -> AnyStage {
         AnyStage::Estimator(Arc::new(self))
+    }
+
+    fn jobs(jobs: &mut Jobs) {
+        jobs.round::<super::normal::ProductsPass>()
+            .round::<TrianglePass>();
     }
 }
 

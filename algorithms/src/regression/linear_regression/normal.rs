@@ -20,7 +20,7 @@ pub(super) const MAX_CONDITION: f64 = 100.0;
 
 /// Sums products of the columns `[x - shift | y - shift | 1]`, each row times the root of its weight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct ProductsPass {
+pub(super) struct ProductsPass {
     shift: Vec<f64>,
     label: f64,
 }

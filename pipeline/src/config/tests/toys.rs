@@ -281,6 +281,7 @@ fn evaluator(
         defaults: &[],
         fits: |_, _| Ok(()),
         build: |_| Box::new(NoMeasure),
+        jobs: |_| {},
     }
 }
 

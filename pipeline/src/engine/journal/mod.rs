@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use emberline_datasets::files::{Disk, RealDisk};
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset};
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -155,7 +155,9 @@ impl Journal {
         let key = key(round.name(), &round.state_bytes()?);
         match self.log().replay(&key)? {
             Some(Entry::Nothing) => return Ok(None),
-            Some(Entry::Result(bytes)) => return round.load_erased(&bytes).map(Some),
+            Some(Entry::Result(bytes)) => {
+                return round.load_erased(&bytes).map(Some).map_err(start_anew);
+            }
             Some(Entry::TooLarge) => return compute(),
             None => {}
         }
@@ -183,6 +185,15 @@ fn key(name: &str, state: &[u8]) -> [u8; 16] {
 impl Engine for Journal {
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+
+    fn cache(
+        &self,
+        parts: &[Dataset],
+        columns: &[String],
+        memory: &Memory,
+    ) -> Result<Vec<Dataset>> {
+        self.inner.cache(parts, columns, memory)
     }
 
     fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned> {
@@ -238,7 +249,7 @@ impl Engine for Journal {
                 break;
             };
             match entry {
-                Entry::Result(bytes) => each(work.load_erased(&bytes)?)?,
+                Entry::Result(bytes) => each(work.load_erased(&bytes).map_err(start_anew)?)?,
                 Entry::Nothing | Entry::TooLarge => {
                     let blocks = data.clone();
                     self.inner
@@ -263,17 +274,11 @@ impl Engine for Journal {
     }
 }
 
-/// The value as bytes, exact for every float.
-pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    postcard::to_allocvec(value)
-        .map_err(|e| Error::Engine(format!("a partial result cannot be written down: {e}")))
-}
-
-/// The value that [`to_bytes`] wrote.
-pub(super) fn from_bytes<T: for<'a> Deserialize<'a>>(name: &str, bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes).map_err(|e| {
-        Error::Engine(format!(
-            "the checkpoint's result of `{name}` cannot be read ({e}); start anew with --overwrite"
-        ))
-    })
+fn start_anew(error: Error) -> Error {
+    match error {
+        Error::Engine(message) => Error::Engine(format!(
+            "the checkpoint: {message}; start anew with --overwrite"
+        )),
+        other => other,
+    }
 }

@@ -11,7 +11,7 @@ fn the_tree_of_sums_does_not_depend_on_threads() {
     let values: Vec<f64> = (0..1_000).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
     let sum = |threads| {
         Local::new(threads)
-            .install(|| reduce(values.len(), &|i| Ok(Some(values[i])), &|a, b| a + b))
+            .install(|| reduce_all(values.len(), &|i| Ok(Some(values[i])), &|a, b| a + b))
             .unwrap()
             .unwrap()
     };
@@ -22,7 +22,7 @@ fn the_tree_of_sums_does_not_depend_on_threads() {
 #[test]
 fn merging_keeps_block_order() {
     let order = Local::new(4).install(|| {
-        reduce(37, &|i| Ok((i % 3 != 0).then(|| vec![i])), &|mut a, b| {
+        reduce_all(37, &|i| Ok((i % 3 != 0).then(|| vec![i])), &|mut a, b| {
             a.extend(b);
             a
         })
@@ -36,7 +36,7 @@ fn merging_keeps_block_order() {
 #[test]
 fn the_error_of_the_first_block_wins() {
     let failed = Local::new(2).install(|| {
-        reduce::<()>(
+        reduce_all::<()>(
             8,
             &|i| {
                 if i >= 2 {

@@ -1,0 +1,152 @@
+//! An executor: computes parts of jobs with the worker it was given.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+
+use crate::client::{endpoint_for, parse_address};
+use crate::desk::{Blobs, DeskClient, REPORT};
+use crate::error::{ClusterError, Result};
+use crate::node::{Bench, Codec};
+use crate::scheduler::require_token;
+use crate::{MESSAGE, Worker};
+
+/// How an executor runs.
+#[derive(Debug, Clone)]
+pub struct ExecutorOptions {
+    /// Address of the scheduler: `http://HOST:PORT`.
+    pub scheduler: String,
+    /// Address that others reach it under. Its data service listens on this port, its control service on the next; port 0 takes
+    /// two free ones. Default: `127.0.0.1:0`.
+    pub listen: SocketAddr,
+    /// What every request shows.
+    pub token: Option<String>,
+    /// Parts computed at the same time.
+    pub slots: usize,
+    /// Folder for answers until they are fetched.
+    pub work_dir: PathBuf,
+    /// How long to wait for the scheduler at the start.
+    pub wait: Duration,
+}
+
+/// An executor.
+pub struct Executor {
+    options: ExecutorOptions,
+    id: String,
+}
+
+impl Executor {
+    /// An executor with a fresh id.
+    ///
+    /// # Errors
+    /// The options are no good.
+    pub fn new(mut options: ExecutorOptions) -> Result<Self> {
+        require_token(&options.listen, options.token.as_deref())?;
+        if options.listen.port() == 0 {
+            options.listen.set_port(free_ports(&options.listen)?);
+        }
+        let id = format!("{}-{:08x}", options.listen.port(), fresh());
+        Ok(Self { options, id })
+    }
+
+    /// Its id, another one at each start.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Works until the process is told to stop; then finishes the parts at work, takes no others, and returns.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached, or a port is taken.
+    pub async fn serve(self, worker: Arc<dyn Worker>) -> Result<()> {
+        let Self { options, id } = self;
+        let (host, port) = parse_address(&options.scheduler)?;
+        let peer = options.scheduler.clone();
+        let endpoint = endpoint_for(&peer, options.token.as_deref())?;
+        let desk = DeskClient::new(&peer, endpoint.connect_lazy());
+        let reporting = tokio::spawn(report(desk.clone(), id.clone(), worker.clone()));
+        let bench = Arc::new(Bench {
+            executor: id.clone(),
+            worker,
+            blobs: Blobs {
+                runtime: tokio::runtime::Handle::current(),
+                desk,
+            },
+        });
+        let failed = |e: &dyn std::fmt::Display| ClusterError::unreachable(&peer, e);
+        std::fs::create_dir_all(&options.work_dir).map_err(|e| failed(&e))?;
+        let token = options.token.clone();
+        let config = ExecutorProcessConfig {
+            executor_id: id,
+            bind_host: options.listen.ip().to_string(),
+            external_host: Some(options.listen.ip().to_string()),
+            port: options.listen.port(),
+            grpc_port: options.listen.port() + 1,
+            scheduler_host: host,
+            scheduler_port: port,
+            scheduler_connect_timeout_seconds: options.wait.as_secs().clamp(1, 3600) as u16,
+            vcores: options.slots.max(1),
+            task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
+            work_dir: Some(options.work_dir.to_string_lossy().into_owned()),
+            executor_heartbeat_interval_seconds: 1,
+            job_data_ttl_seconds: 60,
+            job_data_clean_up_interval_seconds: 30,
+            grpc_max_decoding_message_size: MESSAGE as u32,
+            grpc_max_encoding_message_size: MESSAGE as u32,
+            // Our jobs reserve nothing of it; blocks have a limit of their own.
+            memory_pool_size: Some(0),
+            override_physical_codec: Some(Arc::new(Codec::of(bench))),
+            override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
+                Ok(crate::client::with_token(endpoint, token.as_deref())?)
+            })),
+            ..Default::default()
+        };
+        let served = start_executor_process(Arc::new(config)).await;
+        reporting.abort();
+        served.map_err(|e| failed(&e))
+    }
+}
+
+/// Tells the scheduler what the worker holds.
+async fn report(desk: DeskClient, id: String, worker: Arc<dyn Worker>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        let mut body = id.clone().into_bytes();
+        body.push(0);
+        body.extend(worker.status().to_string().into_bytes());
+        // A scheduler that is away for a moment hears it the next time.
+        let _ = desk.act(REPORT, body).await;
+    }
+}
+
+/// The first of two free ports beside each other.
+fn free_ports(near: &SocketAddr) -> Result<u16> {
+    for _ in 0..64 {
+        let free = |port| std::net::TcpListener::bind((near.ip(), port));
+        let Ok(first) = free(0) else { continue };
+        let Ok(address) = first.local_addr() else {
+            continue;
+        };
+        if address.port() < u16::MAX && free(address.port() + 1).is_ok() {
+            return Ok(address.port());
+        }
+    }
+    Err(ClusterError::Options(format!(
+        "no two free ports beside each other on {}",
+        near.ip()
+    )))
+}
+
+/// Bits that differ from process to process.
+fn fresh() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish() as u32
+}

@@ -1,0 +1,375 @@
+//! The scheduler: accepts jobs, deals their parts, and keeps the desk.
+//!
+//! One port for gRPC, Flight actions and JSON over HTTP. The listener sends without delay: `start_server` of Ballista 55 leaves
+//! Nagle's algorithm on, which makes every answer wait some 40 ms for a delayed acknowledgement.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::serde::protobuf::UpdateTaskStatusParams;
+use ballista_core::serde::protobuf::scheduler_grpc_server::{SchedulerGrpc, SchedulerGrpcServer};
+use ballista_core::utils::{default_config_producer, default_session_builder};
+use ballista_scheduler::cluster::memory::InMemoryJobState;
+use ballista_scheduler::cluster::{BallistaCluster, ClusterState};
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::net::TcpSocket;
+use tonic::service::RoutesBuilder;
+
+use crate::desk::{AskStatus, Desk, DeskService};
+use crate::error::{ClusterError, Result};
+use crate::node::Codec;
+use crate::slots::{Pool, Slots};
+use crate::status::{ExecutorStatus, Status};
+use crate::{MESSAGE, status};
+
+type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// How a scheduler runs.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// Address to listen on; port 0 takes a free one. Default: `127.0.0.1:50050`.
+    pub listen: SocketAddr,
+    /// What every request must show; needed for any address but loopback.
+    pub token: Option<String>,
+    /// An executor that was not heard of for so long is lost. Default: 5 s.
+    pub executor_timeout: Duration,
+    /// With no executor for so long, jobs fail. Default: 30 s.
+    pub grace: Duration,
+    /// Shares by pool; pools that are not named have weight 1.
+    pub pools: BTreeMap<String, Pool>,
+}
+
+impl Default for SchedulerOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50050)),
+            token: None,
+            executor_timeout: Duration::from_secs(5),
+            grace: Duration::from_secs(30),
+            pools: BTreeMap::new(),
+        }
+    }
+}
+
+/// A scheduler that listens.
+pub struct Scheduler {
+    address: SocketAddr,
+    listener: tokio::net::TcpListener,
+    router: Router,
+}
+
+impl Scheduler {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// The address is taken, or is not loopback and there is no token.
+    pub async fn start(options: SchedulerOptions) -> Result<Self> {
+        require_token(&options.listen, options.token.as_deref())?;
+        let failed = |e: &dyn std::fmt::Display| {
+            ClusterError::Options(format!(
+                "the scheduler cannot listen on {}: {e}",
+                options.listen
+            ))
+        };
+        let socket = if options.listen.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }
+        .map_err(|e| failed(&e))?;
+        socket.set_reuseaddr(true).map_err(|e| failed(&e))?;
+        // Accepted connections take it over.
+        socket.set_nodelay(true).map_err(|e| failed(&e))?;
+        socket.bind(options.listen).map_err(|e| failed(&e))?;
+        let listener = socket.listen(1024).map_err(|e| failed(&e))?;
+        let address = listener.local_addr().map_err(|e| failed(&e))?;
+        let router = router(&options, address).await?;
+        Ok(Self {
+            address,
+            listener,
+            router,
+        })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` resolves; what is at work then is cut off.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let failed = |e: std::io::Error| ClusterError::unreachable("the scheduler's port", e);
+        tokio::select! {
+            served = async { axum::serve(self.listener, service).await } => served.map_err(failed),
+            () = stop => Ok(()),
+        }
+    }
+}
+
+/// Any address but loopback needs a token.
+pub(crate) fn require_token(address: &SocketAddr, token: Option<&str>) -> Result<()> {
+    if address.ip().is_loopback() || token.is_some() {
+        return Ok(());
+    }
+    Err(ClusterError::Options(format!(
+        "{address} can be reached from other machines: name a file with a token (--token-file), or use 127.0.0.1"
+    )))
+}
+
+async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Router> {
+    let failed = |e: ballista_core::error::BallistaError| ClusterError::Options(e.to_string());
+    let slots = Arc::new(Slots::new(options.pools.clone()));
+    let cluster = BallistaCluster::new(
+        slots.clone(),
+        Arc::new(InMemoryJobState::new(
+            "emberline",
+            Arc::new(default_session_builder),
+            Arc::new(default_config_producer),
+        )),
+    );
+    let timeout = options.executor_timeout.as_secs().max(1);
+    let config = SchedulerConfig {
+        external_host: address.ip().to_string(),
+        bind_host: address.ip().to_string(),
+        bind_port: address.port(),
+        scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        executor_timeout_seconds: timeout,
+        expire_dead_executor_interval_seconds: 1,
+        no_executors_grace_period_seconds: options.grace.as_secs(),
+        // Finished jobs keep their plans, state of every round included.
+        finished_job_state_clean_up_interval_seconds: 2,
+        finished_job_data_clean_up_interval_seconds: 10,
+        grpc_server_max_decoding_message_size: MESSAGE as u32,
+        grpc_server_max_encoding_message_size: MESSAGE as u32,
+        grpc_client_max_message_size: MESSAGE as u32,
+        override_physical_codec: Some(Arc::new(Codec::default())),
+        ..Default::default()
+    };
+    let server: Server = create_scheduler(cluster, Arc::new(config))
+        .await
+        .map_err(failed)?;
+    tokio::spawn(deal_again(server.clone(), slots.clone()));
+    let desk = Arc::new(Desk::default());
+    let view = View {
+        server: server.clone(),
+        slots,
+        desk: desk.clone(),
+        started: Instant::now(),
+    };
+    let ask: AskStatus = {
+        let view = view.clone();
+        Arc::new(move || {
+            let view = view.clone();
+            Box::pin(async move { view.status().await })
+        })
+    };
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(
+        SchedulerGrpcServer::new(server)
+            .max_decoding_message_size(MESSAGE)
+            .max_encoding_message_size(MESSAGE),
+    );
+    routes.add_service(
+        FlightServiceServer::new(DeskService { desk, status: ask })
+            .max_decoding_message_size(MESSAGE)
+            .max_encoding_message_size(MESSAGE),
+    );
+    let json = Router::new()
+        .route(
+            "/api/status",
+            get(async |State(view): State<View>| Json(view.status().await)),
+        )
+        .route("/readyz", get(ready))
+        .with_state(view);
+    let guarded = routes
+        .routes()
+        .into_axum_router()
+        .merge(json)
+        .layer(from_fn_with_state(options.token.clone(), check_token));
+    // Probes carry no token, and learn nothing but that the process lives.
+    Ok(guarded.route("/healthz", get(async || "ok")))
+}
+
+/// Requests without the token stop here, before their bodies are read.
+async fn check_token(
+    State(token): State<Option<String>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match token {
+        Some(token) if !shows(&request, &token) => {
+            let grpc = request
+                .headers()
+                .get("content-type")
+                .is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+            if grpc {
+                tonic::Status::unauthenticated("no token, or another one").into_http()
+            } else {
+                (StatusCode::UNAUTHORIZED, "no token, or another one").into_response()
+            }
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Clients of ours say it as a bearer token. Ballista's own clients offer one place for words of ours: the name of the agent.
+fn shows<B>(request: &axum::http::Request<B>, token: &str) -> bool {
+    let header = |name: &str| {
+        let value = request.headers().get(name);
+        value.and_then(|v| v.to_str().ok()).unwrap_or_default()
+    };
+    let bearer = header("authorization").strip_prefix("Bearer ");
+    let agent = header("user-agent")
+        .split(' ')
+        .next()
+        .and_then(|a| a.strip_prefix(AGENT));
+    [bearer, agent]
+        .into_iter()
+        .flatten()
+        .any(|shown| same(shown.as_bytes(), token.as_bytes()))
+}
+
+/// What the agents of our processes call themselves, before their token.
+pub(crate) const AGENT: &str = "emberline/";
+
+/// Compares in a time that does not tell how much was right.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0
+}
+
+/// Parts that wait for a busy executor are offered to others after a while, though nothing happens that would make Ballista deal.
+async fn deal_again(server: Server, slots: Arc<Slots>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tick.tick().await;
+        if !slots.has_waiting() {
+            continue;
+        }
+        let Some(executor_id) = slots.executor_heartbeats().into_keys().next() else {
+            continue;
+        };
+        // News of no task: dealt with like any other, and followed by a deal.
+        let news = UpdateTaskStatusParams {
+            executor_id,
+            task_status: Vec::new(),
+        };
+        if let Err(e) = SchedulerGrpc::update_task_status(&server, tonic::Request::new(news)).await
+        {
+            tracing::warn!("cannot deal parts again: {e}");
+        }
+    }
+}
+
+/// What there is to see.
+#[derive(Clone)]
+struct View {
+    server: Server,
+    slots: Arc<Slots>,
+    desk: Arc<Desk>,
+    started: Instant,
+}
+
+impl View {
+    async fn status(&self) -> Status {
+        let alive = self.slots.executor_heartbeats();
+        self.desk.keep_reports(|id| alive.contains_key(id));
+        let mut executors: Vec<ExecutorStatus> = Vec::new();
+        for meta in self.slots.registered_executor_metadata().await {
+            let (slots, running, failures, set_aside) = self.slots.of(&meta.id);
+            executors.push(ExecutorStatus {
+                address: format!("{}:{}", meta.host, meta.port),
+                slots,
+                running,
+                failures,
+                set_aside,
+                worker: self.desk.report_of(&meta.id),
+                id: meta.id,
+            });
+        }
+        executors.sort_by(|a, b| a.address.cmp(&b.address));
+        let jobs = self.jobs().await;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            executors,
+            runs: status::runs_of(&jobs),
+            jobs,
+            blob_bytes: self.desk.bytes(),
+        }
+    }
+
+    async fn jobs(&self) -> Vec<status::JobStatus> {
+        let mut jobs = Vec::new();
+        for (id, info) in self
+            .server
+            .state
+            .task_manager
+            .get_running_job_cache()
+            .iter()
+        {
+            let graph = info.execution_graph.read().await;
+            let label = crate::node::JobExec::inside(&graph.physical_plan())
+                .map(|job| job.label.clone())
+                .unwrap_or_default();
+            let parts = graph.stages().values();
+            let parts: usize = parts
+                .map(|s| {
+                    s.plan()
+                        .properties()
+                        .output_partitioning()
+                        .partition_count()
+                })
+                .sum();
+            let running: Vec<(usize, String)> = graph
+                .running_tasks()
+                .into_iter()
+                .map(|t| (t.task_id, t.executor_id))
+                .collect();
+            jobs.push(status::JobStatus {
+                id: id.to_string(),
+                run: label.run.clone(),
+                pool: label.pool.clone(),
+                name: label.name.clone(),
+                state: "running".to_owned(),
+                parts,
+                done: parts.saturating_sub(running.len() + graph.available_tasks()),
+                running,
+                seconds: (now_ms().saturating_sub(graph.start_time())) as f64 / 1e3,
+            });
+        }
+        jobs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        jobs
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| d.as_millis() as u64)
+}
+
+async fn ready(State(view): State<View>) -> Response {
+    if view.slots.executor_heartbeats().is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no executor yet").into_response();
+    }
+    "ready".into_response()
+}

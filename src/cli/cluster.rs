@@ -1,0 +1,395 @@
+//! `emberline cluster scheduler|executor|up|status`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use emberline::cluster::{
+    ClusterWorker, ExecutorOptions, Pool, SchedulerOptions, Status, client, default_memory,
+    read_token, run_executor, run_scheduler, stop_with_input,
+};
+use emberline::config::ByteSize;
+use emberline::prelude::*;
+
+use super::output::{Format, Out, count, table};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum ClusterCommand {
+    /// Start a scheduler and executors on this machine, for trying and for tests; Ctrl-C stops them all.
+    Up(UpArgs),
+    /// Run the scheduler: it accepts runs and deals their work to executors.
+    Scheduler(SchedulerArgs),
+    /// Run an executor: it keeps rows and computes.
+    Executor(ExecutorArgs),
+    /// Show executors, and the runs and jobs that are at work.
+    Status(StatusArgs),
+}
+
+impl ClusterCommand {
+    pub fn format(&self) -> Format {
+        Format::of(matches!(self, Self::Status(args) if args.json))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct UpArgs {
+    /// Number of executors.
+    #[arg(long, default_value_t = 2)]
+    executors: usize,
+    /// Parts that each executor computes at the same time. Default: its share of the cores, at least 1.
+    #[arg(long)]
+    slots: Option<usize>,
+    /// Port of the scheduler on 127.0.0.1.
+    #[arg(long, default_value_t = 50050)]
+    port: u16,
+    /// What each executor keeps in memory of rows and blocks: "4GiB". Default: its share of six tenths of this machine's.
+    #[arg(long)]
+    memory: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SchedulerArgs {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:50050")]
+    listen: SocketAddr,
+    /// File with the token that every request must show; needed for any address but loopback.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// Seconds after which an executor that was not heard of is lost.
+    #[arg(long, default_value_t = 5)]
+    executor_timeout: u64,
+    /// Seconds without any executor after which jobs fail.
+    #[arg(long, default_value_t = 30)]
+    grace: u64,
+    /// Share of a pool: `NAME=WEIGHT`, or `NAME=WEIGHT:SLOTS` with slots that it gets before others share. Others have weight 1.
+    #[arg(long = "pool", value_name = "NAME=WEIGHT[:SLOTS]")]
+    pools: Vec<String>,
+    /// End when standard input does.
+    #[arg(long, hide = true)]
+    attached: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ExecutorArgs {
+    /// Address of the scheduler.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50050")]
+    scheduler: String,
+    /// Address that the scheduler and drivers reach this executor under.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Port for data; the next one is for control. 0 takes two free ones.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Parts computed at the same time. Default: one a core.
+    #[arg(long)]
+    slots: Option<usize>,
+    /// What is kept in memory of rows and blocks: "4GiB". Default: six tenths of this machine's.
+    #[arg(long)]
+    memory: Option<String>,
+    /// Folder for answers until they are fetched. Default: a temporary one.
+    #[arg(long)]
+    work_dir: Option<PathBuf>,
+    /// File with the token of the cluster.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// End when standard input does.
+    #[arg(long, hide = true)]
+    attached: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Address of the scheduler.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50050")]
+    scheduler: String,
+    /// File with the token of the cluster.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &ClusterCommand, registry: &Registry) -> Result<()> {
+    match command {
+        ClusterCommand::Up(args) => up(args),
+        ClusterCommand::Scheduler(args) => scheduler(args),
+        ClusterCommand::Executor(args) => executor(args, registry),
+        ClusterCommand::Status(args) => status(args),
+    }
+}
+
+fn engine_error(error: impl std::fmt::Display) -> Error {
+    Error::Engine(error.to_string())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn memory_of(text: Option<&String>, processes: usize) -> Result<Option<u64>> {
+    match text {
+        None => Ok(default_memory(processes)),
+        Some(text) => match text.parse::<ByteSize>() {
+            Ok(size) => Ok(Some(size.0)),
+            Err(e) => Err(Error::Usage(format!("--memory: {e}"))),
+        },
+    }
+}
+
+fn scheduler(args: &SchedulerArgs) -> Result<()> {
+    let options = SchedulerOptions {
+        listen: args.listen,
+        token: args.token_file.as_deref().map(read_token).transpose()?,
+        executor_timeout: Duration::from_secs(args.executor_timeout.max(2)),
+        grace: Duration::from_secs(args.grace),
+        pools: args
+            .pools
+            .iter()
+            .map(|text| pool(text))
+            .collect::<Result<_>>()?,
+    };
+    if args.attached {
+        stop_with_input();
+    }
+    run_scheduler(options, |address| {
+        let mut out = Out::lock();
+        out.line(format!("scheduler at http://{address}"));
+        let _ = std::io::stdout().flush();
+    })
+    .map_err(engine_error)
+}
+
+fn pool(text: &str) -> Result<(String, Pool)> {
+    let parsed = text.split_once('=').and_then(|(name, share)| {
+        let (weight, slots) = share.split_once(':').unwrap_or((share, "0"));
+        let weight = weight
+            .parse::<f64>()
+            .ok()
+            .filter(|w| *w > 0.0 && w.is_finite())?;
+        let pool = Pool {
+            weight,
+            min_share: slots.parse().ok()?,
+        };
+        (!name.is_empty()).then(|| (name.to_owned(), pool))
+    });
+    parsed.ok_or_else(|| {
+        Error::Usage(format!(
+            "--pool {text}: expected NAME=WEIGHT or NAME=WEIGHT:SLOTS, such as nightly=0.5 or interactive=2:4"
+        ))
+    })
+}
+
+fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
+    let slots = args.slots.unwrap_or_else(cores).max(1);
+    let memory = memory_of(args.memory.as_ref(), 1)?;
+    let temporary;
+    let work_dir = match &args.work_dir {
+        Some(folder) => folder.clone(),
+        None => {
+            temporary =
+                std::env::temp_dir().join(format!("emberline-executor-{}", std::process::id()));
+            temporary.clone()
+        }
+    };
+    let options = ExecutorOptions {
+        scheduler: args.scheduler.clone(),
+        listen: SocketAddr::new(args.host, args.port),
+        token: args.token_file.as_deref().map(read_token).transpose()?,
+        slots,
+        work_dir: work_dir.clone(),
+        wait: Duration::from_secs(60),
+    };
+    let worker = Arc::new(ClusterWorker::new(registry.clone(), slots, memory)?);
+    if args.attached {
+        stop_with_input();
+    }
+    let served = run_executor(options, worker, |id| {
+        let mut out = Out::lock();
+        out.line(format!(
+            "executor {id}, {slots} slots, scheduler {}",
+            args.scheduler
+        ));
+        let _ = std::io::stdout().flush();
+    });
+    if args.work_dir.is_none() {
+        let _ = std::fs::remove_dir_all(&work_dir);
+    }
+    served.map_err(engine_error)
+}
+
+fn status(args: &StatusArgs) -> Result<()> {
+    let client = client(&args.scheduler, args.token_file.as_deref())?;
+    let status = client.status().map_err(engine_error)?;
+    let mut out = Out::lock();
+    if args.json {
+        out.json(&serde_json::to_value(&status).unwrap_or_default());
+    } else {
+        show(&mut out, &args.scheduler, &status);
+    }
+    Ok(())
+}
+
+fn show(out: &mut Out, scheduler: &str, status: &Status) {
+    out.line(format!(
+        "scheduler {scheduler}, version {}, up {:.0} s, {} bytes laid ready",
+        status.version,
+        status.uptime_s,
+        count(status.blob_bytes)
+    ));
+    let executors = status.executors.iter().map(|e| {
+        let worker = |key: &str| e.worker[key].as_u64().map_or_else(String::new, count);
+        vec![
+            e.id.clone(),
+            e.address.clone(),
+            format!("{}/{}", e.running, e.slots),
+            worker("partitions"),
+            worker("rows"),
+            worker("held"),
+            worker("memory_limit"),
+            if e.set_aside { "set aside" } else { "" }.to_owned(),
+        ]
+    });
+    let header = [
+        "executor",
+        "address",
+        "at work",
+        "partitions",
+        "rows",
+        "bytes",
+        "limit",
+        "",
+    ];
+    out.line(table(&header, executors.collect(), &[2, 3, 4, 5, 6]));
+    if status.jobs.is_empty() {
+        return out.line("no job is at work");
+    }
+    let jobs = status.jobs.iter().map(|j| {
+        vec![
+            j.run.clone(),
+            j.pool.clone(),
+            j.name.clone(),
+            format!("{}/{}", j.done, j.parts),
+            format!("{:.1} s", j.seconds),
+        ]
+    });
+    out.line(table(
+        &["run", "pool", "job", "parts", "time"],
+        jobs.collect(),
+        &[3, 4],
+    ));
+}
+
+/// A child process that ends when its standard input does.
+struct Role {
+    name: String,
+    arguments: Vec<String>,
+    child: Child,
+    started: Instant,
+}
+
+impl Role {
+    fn start(name: String, arguments: Vec<String>) -> Result<Self> {
+        let child = Self::spawn(&arguments)?;
+        Ok(Self {
+            name,
+            arguments,
+            child,
+            started: Instant::now(),
+        })
+    }
+
+    fn spawn(arguments: &[String]) -> Result<Child> {
+        let program = std::env::current_exe().map_err(engine_error)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| Error::Engine(format!("cannot start a process: {e}")))?;
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(output)
+                    .lines()
+                    .map_while(std::io::Result::ok)
+                {
+                    Out::lock().line(line);
+                }
+            });
+        }
+        Ok(child)
+    }
+
+    /// Starts it again where it ended.
+    fn keep_up(&mut self) -> Result<()> {
+        let Ok(Some(status)) = self.child.try_wait() else {
+            return Ok(());
+        };
+        if self.started.elapsed() < Duration::from_secs(1) {
+            return Err(Error::Engine(format!(
+                "the {} ended at once ({status}); is its port taken?",
+                self.name
+            )));
+        }
+        eprintln!("the {} ended ({status}); it is started again", self.name);
+        self.child = Self::spawn(&self.arguments)?;
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    fn wait(&mut self, until: Instant) {
+        while Instant::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn up(args: &UpArgs) -> Result<()> {
+    let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+    let n = args.executors.max(1);
+    let slots = args.slots.unwrap_or_else(|| (cores() / n).max(1));
+    let scheduler = format!("http://127.0.0.1:{}", args.port);
+    let mut roles = vec![Role::start(
+        "scheduler".to_owned(),
+        words(&format!(
+            "cluster scheduler --attached --listen 127.0.0.1:{}",
+            args.port
+        )),
+    )?];
+    for i in 0..n {
+        let mut arguments = words(&format!(
+            "cluster executor --attached --scheduler {scheduler} --slots {slots}"
+        ));
+        if let Some(memory) = memory_of(args.memory.as_ref(), n)? {
+            arguments.extend(["--memory".to_owned(), memory.to_string()]);
+        }
+        roles.push(Role::start(format!("executor {}", i + 1), arguments)?);
+    }
+    let run = super::interruptible(Run::local(0, 1));
+    let mut kept = Ok(());
+    while kept.is_ok() && !run.cancel.is_cancelled() {
+        std::thread::sleep(Duration::from_millis(100));
+        kept = roles.iter_mut().try_for_each(Role::keep_up);
+    }
+    // Executors first: they tell the scheduler that they leave.
+    let until = Instant::now() + Duration::from_secs(10);
+    roles.reverse();
+    let (executors, scheduler) = roles.split_at_mut(n);
+    executors.iter_mut().for_each(Role::stop);
+    executors.iter_mut().for_each(|role| role.wait(until));
+    scheduler.iter_mut().for_each(Role::stop);
+    scheduler.iter_mut().for_each(|role| role.wait(until));
+    kept
+}
