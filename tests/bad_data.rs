@@ -117,7 +117,7 @@ fn path() -> std::path::PathBuf {
 fn written(outcomes: &Outcomes) -> String {
     let mut text = String::from(
         "# What becomes of bad data: a table per dataset (tests/bad_data/sets.rs), a line per stage. Written with\n\
-         # `EMBERLINE_WRITE_OUTCOMES=1 cargo test --release --workspace --test bad_data`, and read before it is kept.\n",
+         # `EMBERLINE_WRITE_OUTCOMES=1 cargo test --release --test bad_data`, and read before it is kept.\n",
     );
     for bad in SETS {
         text.push_str(&format!("\n# {}.\n[{}]\n", bad.what, bad.name));

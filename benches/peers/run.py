@@ -214,7 +214,7 @@ def built(args):
     """The bench binary and the command line, built unless they are given."""
     if args.bench and args.cli:
         return args.bench, args.cli
-    command = ["cargo", "build", "--release", "--workspace", "--all-features", "--bench", "peers", "--bin", "emberline",
+    command = ["cargo", "build", "--release", "--bench", "peers", "--bin", "emberline",
                "--message-format=json"]
     output = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout
     found = {}

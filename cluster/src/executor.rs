@@ -1,6 +1,6 @@
 //! An executor: computes parts of jobs with the worker it was given.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct ExecutorOptions {
     /// Address of the scheduler: `http://HOST:PORT`.
     pub scheduler: String,
     /// Address that others reach it under. Its data service listens on this port, its control service on the next; port 0 takes
-    /// two free ones. Default: `127.0.0.1:0`.
+    /// two free ones. Any address but loopback needs a token, which every request must show.
     pub listen: SocketAddr,
     /// What every request shows.
     pub token: Option<String>,
@@ -80,10 +80,22 @@ impl Executor {
         });
         let failed = |e: &dyn std::fmt::Display| ClusterError::unreachable(&peer, e);
         std::fs::create_dir_all(&options.work_dir).map_err(|e| failed(&e))?;
+        let inside = IpAddr::from([127, 0, 0, 1]);
+        let mut doors = Vec::new();
+        if let (false, Some(token)) = (options.listen.ip().is_loopback(), &options.token) {
+            for port in [options.listen.port(), options.listen.port() + 1] {
+                let outer = SocketAddr::new(options.listen.ip(), port);
+                doors.push(crate::front::open(outer, token.clone())?);
+            }
+        }
+        let bind_host = match doors.as_slice() {
+            [] => options.listen.ip(),
+            _ => inside,
+        };
         let token = options.token.clone();
         let config = ExecutorProcessConfig {
             executor_id: id,
-            bind_host: options.listen.ip().to_string(),
+            bind_host: bind_host.to_string(),
             external_host: Some(options.listen.ip().to_string()),
             port: options.listen.port(),
             grpc_port: options.listen.port() + 1,
@@ -108,6 +120,7 @@ impl Executor {
         };
         let served = start_executor_process(Arc::new(config)).await;
         reporting.abort();
+        doors.iter().for_each(tokio::task::JoinHandle::abort);
         served.map_err(|e| failed(&e))
     }
 }

@@ -18,6 +18,7 @@ mod client;
 mod desk;
 mod error;
 mod executor;
+mod front;
 mod node;
 mod scheduler;
 mod slots;

@@ -128,6 +128,11 @@ impl Scheduler {
 
 /// Any address but loopback needs a token.
 pub(crate) fn require_token(address: &SocketAddr, token: Option<&str>) -> Result<()> {
+    if address.ip().is_unspecified() {
+        return Err(ClusterError::Options(format!(
+            "{address} names no machine: give the address that the others reach this one under"
+        )));
+    }
     if address.ip().is_loopback() || token.is_some() {
         return Ok(());
     }
@@ -163,6 +168,10 @@ async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Route
         grpc_server_max_encoding_message_size: MESSAGE as u32,
         grpc_client_max_message_size: MESSAGE as u32,
         override_physical_codec: Some(Arc::new(Codec::default())),
+        override_create_grpc_client_endpoint: Some({
+            let token = options.token.clone();
+            Arc::new(move |endpoint| Ok(crate::client::with_token(endpoint, token.as_deref())?))
+        }),
         ..Default::default()
     };
     let server: Server = create_scheduler(cluster, Arc::new(config))
@@ -211,7 +220,7 @@ async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Route
 }
 
 /// Requests without the token stop here, before their bodies are read.
-async fn check_token(
+pub(crate) async fn check_token(
     State(token): State<Option<String>>,
     request: Request,
     next: Next,

@@ -48,6 +48,12 @@ pub struct UpArgs {
     /// What each executor keeps in memory of rows and blocks: "4GiB". Default: its share of six tenths of this machine's.
     #[arg(long)]
     memory: Option<String>,
+    /// Seconds without any executor after which jobs fail.
+    #[arg(long, default_value_t = 30)]
+    grace: u64,
+    /// Do not start processes again that ended.
+    #[arg(long)]
+    no_restart: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -364,8 +370,8 @@ fn up(args: &UpArgs) -> Result<()> {
     let mut roles = vec![Role::start(
         "scheduler".to_owned(),
         words(&format!(
-            "cluster scheduler --attached --listen 127.0.0.1:{}",
-            args.port
+            "cluster scheduler --attached --listen 127.0.0.1:{} --grace {}",
+            args.port, args.grace
         )),
     )?];
     for i in 0..n {
@@ -381,7 +387,9 @@ fn up(args: &UpArgs) -> Result<()> {
     let mut kept = Ok(());
     while kept.is_ok() && !run.cancel.is_cancelled() {
         std::thread::sleep(Duration::from_millis(100));
-        kept = roles.iter_mut().try_for_each(Role::keep_up);
+        if !args.no_restart {
+            kept = roles.iter_mut().try_for_each(Role::keep_up);
+        }
     }
     // Executors first: they tell the scheduler that they leave.
     let until = Instant::now() + Duration::from_secs(10);

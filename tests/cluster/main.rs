@@ -3,6 +3,8 @@
 //! One test at a time: each starts its own cluster, and several at once would only wait for each other's cores.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod faults;
 mod identity;
+mod speed;
 mod support;

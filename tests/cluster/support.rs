@@ -8,9 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_emberline");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_emberline");
 
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// Held by who has a cluster: the next test waits.
+pub fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A cluster of this machine; gone when it is dropped.
 pub struct Cluster {
@@ -22,7 +27,7 @@ pub struct Cluster {
 impl Cluster {
     /// `emberline cluster up` with so many executors and these further arguments, once all executors are there.
     pub fn up(executors: usize, arguments: &[&str]) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let port = free_port();
         let child = Command::new(PROGRAM)
             .args(["cluster", "up", "--executors", &executors.to_string()])
@@ -113,7 +118,7 @@ impl Drop for Cluster {
 }
 
 /// A port that is free, with room above it.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -173,13 +178,16 @@ impl Job {
 
     /// Begins to train on a cluster.
     pub fn begin(&self, cluster: &Cluster, name: &str, arguments: &[&str]) -> Training {
-        let (config, model) = self.write(
-            name,
-            &format!(
-                "kind = \"cluster\"\nscheduler = {:?}\ncheckpoint_interval = 0.0",
-                cluster.url()
-            ),
+        let engine = format!(
+            "kind = \"cluster\"\nscheduler = {:?}\ncheckpoint_interval = 0.0",
+            cluster.url()
         );
+        self.begin_on(&engine, name, arguments)
+    }
+
+    /// Begins to train on the engine of this table.
+    pub fn begin_on(&self, engine: &str, name: &str, arguments: &[&str]) -> Training {
+        let (config, model) = self.write(name, engine);
         Training {
             child: train(&config, arguments),
             model,
