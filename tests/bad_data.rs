@@ -18,12 +18,22 @@ use sets::{Bad, SETS};
 /// Dataset, then stage, then what comes of it.
 type Outcomes = BTreeMap<String, BTreeMap<String, String>>;
 
+/// The values of `handle_invalid` that a stage is asked about beside its default; it may refuse one.
+const POLICIES: [&str; 2] = ["skip", "keep"];
+
 /// What becomes of a fit, of its model file, and of the same rows under the model: `ok`, what is worth knowing, or the step that refuses
-/// with the kind of error and the exit code.
-fn outcome(entry: &Entry, registry: &Registry, table: &Table, partitions: usize) -> String {
+/// with the kind of error and the exit code. Under a policy, with what it let pass of the rows.
+fn outcome(
+    entry: &Entry,
+    registry: &Registry,
+    table: &Table,
+    partitions: usize,
+    policy: Option<&str>,
+) -> String {
     let steps = || -> std::result::Result<String, (&'static str, Error)> {
         let fails = |step: &'static str| move |e: Error| (step, e);
-        let params: toml::Table = entry.traits.example.parse().unwrap();
+        let mut params: toml::Table = entry.traits.example.parse().unwrap();
+        params.extend(policy.map(|p| ("handle_invalid".to_owned(), p.into())));
         let stage = entry
             .build(&params, registry)
             .map_err(|e| ("build", e.into()))?;
@@ -52,11 +62,13 @@ fn outcome(entry: &Entry, registry: &Registry, table: &Table, partitions: usize)
         unbounded.sort();
         unbounded.dedup();
         notes.extend(unbounded.iter().map(|n| format!("`{n}` not finite")));
-        if let Some(report) = fitted.stages.remove(0).report
-            && !report.warnings.is_empty()
-        {
+        let own = fitted.stages.remove(0);
+        if own.report.is_some_and(|r| !r.warnings.is_empty()) {
             notes.push("a warning".to_owned());
         }
+        assert_eq!(own.invalid.len(), usize::from(policy.is_some()));
+        let counted = own.invalid.iter().filter(|i| i.rows > 0);
+        notes.extend(counted.map(|i| i.to_string().replacen(&format!("{} ", i.stage), "", 1)));
         Ok(if notes.is_empty() {
             "ok".to_owned()
         } else {
@@ -87,18 +99,26 @@ fn is_unbounded(batch: &Batch, name: &str) -> bool {
     found
 }
 
+/// Whether a stage has this policy for values that it cannot take.
+fn has(entry: &Entry, policy: &str) -> bool {
+    let schema = serde_json::to_string(&(entry.schema)()).unwrap();
+    schema.contains(&format!("\"{policy}\""))
+}
+
 fn found(registry: &Registry) -> Outcomes {
     let of_set = |bad: &Bad| {
         let of_entry = |entry: &Entry| {
             let table = bad.table(entry);
-            (
-                entry.name.to_owned(),
-                outcome(entry, registry, &table, bad.partitions),
-            )
+            let found = |policy| outcome(entry, registry, &table, bad.partitions, policy);
+            let asked = (entry.defaults)().get("handle_invalid").is_some();
+            let policies = POLICIES.into_iter().filter(|p| asked && has(entry, p));
+            let named = policies.map(|p| (format!("{}, {p}", entry.name), found(Some(p))));
+            let named: Vec<_> = named.collect();
+            std::iter::once((entry.name.to_owned(), found(None))).chain(named)
         };
         (
             bad.name.to_owned(),
-            registry.entries().map(of_entry).collect(),
+            registry.entries().flat_map(of_entry).collect(),
         )
     };
     let (first, second) = SETS.split_at(SETS.len() / 2);
@@ -122,10 +142,12 @@ fn written(outcomes: &Outcomes) -> String {
     for bad in SETS {
         text.push_str(&format!("\n# {}.\n[{}]\n", bad.what, bad.name));
         for (stage, outcome) in &outcomes[bad.name] {
-            text.push_str(&format!(
-                "{stage} = {}\n",
-                toml::Value::from(outcome.as_str())
-            ));
+            let key = match stage.contains(',') {
+                true => format!("\"{stage}\""),
+                false => stage.clone(),
+            };
+            let outcome = toml::Value::from(outcome.as_str());
+            text.push_str(&format!("{key} = {outcome}\n"));
         }
     }
     text
@@ -164,7 +186,7 @@ fn every_stage_meets_bad_data_as_the_table_says() {
         surplus.map(|(set, stage)| format!("{set}, {stage}: not in the registry or no such set")),
     );
     println!(
-        "R-10: {as_documented}/{cells} cells of {} bad datasets x {} stages as documented; {fine} ok, {} refused; 0 panics and 0 NaN in a saved model among them",
+        "R-10: {as_documented}/{cells} cells of {} bad datasets x {} stages, and the policies of those that have one, as documented; {fine} ok, {} refused; 0 panics and 0 NaN in a saved model among them",
         SETS.len(),
         registry.entries().count(),
         cells - fine

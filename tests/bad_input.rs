@@ -304,3 +304,133 @@ fn hostile_configs_are_refused_without_a_panic() {
     std::fs::write(folder.path().join("latin.toml"), b"name = \"\xe4\"").unwrap();
     fails(folder.path(), &["check", "latin.toml"], 2);
 }
+
+/// What a run says of the rows that policies let pass, without the figures that are zero.
+fn told(found: &serde_json::Value) -> Vec<String> {
+    let of = |i: &serde_json::Value| {
+        let columns = i["columns"].as_array().unwrap().iter();
+        let columns: Vec<String> = columns
+            .map(|c| format!("{} {} {}", c["column"], c["reason"], c["rows"]).replace('"', ""))
+            .collect();
+        let (stage, fate) = (i["stage"].as_str().unwrap(), i["fate"].as_str().unwrap());
+        format!("{stage} {fate} {}: {}", i["rows"], columns.join(", "))
+    };
+    found.as_array().unwrap().iter().map(of).collect()
+}
+
+#[test]
+fn rows_that_a_policy_lets_pass_are_counted_once_in_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let table = |rows: usize, t: &dyn Fn(usize) -> &'static str, a: &dyn Fn(usize) -> bool| {
+        let mut csv = String::from("t,a,y\n");
+        for i in 0..rows {
+            let a = if a(i) { String::new() } else { i.to_string() };
+            csv.push_str(&format!(
+                "{},{a},{}\n",
+                t(i),
+                if i % 3 == 0 { "no" } else { "yes" }
+            ));
+        }
+        csv
+    };
+    let known = ["ash", "elm", "oak"];
+    // Rows 5, 50, 500, ... have no text, 5 and 6, 60, 600, ... no number: row 5 is skipped before the assembler sees it.
+    let power = |i: usize, first: usize| (0..5).any(|p| i == first * 10_usize.pow(p));
+    let train = table(
+        20_000,
+        &|i| if power(i, 5) { "" } else { known[i % 3] },
+        &|i| power(i, 6) || i == 5,
+    );
+    write(at, "train.csv", &train);
+    let test = table(
+        12,
+        &|i| match i {
+            2 => "",
+            7 | 8 => "fir",
+            _ => known[i % 3],
+        },
+        &|i| i == 7 || i == 9,
+    );
+    write(at, "test.csv", &test);
+    let stages = "[[pipeline]]\nstage = \"string_indexer\"\ninputs = [\"t\"]\nhandle_invalid = \"skip\"\n\
+         [[pipeline]]\nstage = \"one_hot_encoder\"\ninputs = [\"t_index\"]\nhandle_invalid = \"keep\"\n\
+         [[pipeline]]\nstage = \"vector_assembler\"\ninputs = [\"a\", \"t_onehot\"]\nhandle_invalid = \"keep\"\n\
+         [[pipeline]]\nstage = \"decision_tree_classifier\"\n[output]\nmodel = \"m.ember\"\nreport = \"r\"\n";
+    let config = format!(
+        "[data]\nsource = \"train.csv\"\nlabel = \"y\"\n[data.split]\nsource = \"test.csv\"\n{stages}"
+    );
+    write(at, "c.toml", &config);
+    let held_out = [
+        "string_indexer skipped 3: t missing 1, t unseen 2",
+        "one_hot_encoder kept 0: ",
+        "vector_assembler kept 1: a missing 1",
+    ];
+    let mut digests = Vec::new();
+    for (partitions, threads) in [(1, 1), (7, 2), (64, 4)] {
+        let sets = [
+            format!("data.partitions={partitions}"),
+            format!("engine.threads={threads}"),
+        ];
+        let args = [
+            "train",
+            "c.toml",
+            "--json",
+            "--overwrite",
+            "--set",
+            &sets[0],
+            "--set",
+            &sets[1],
+        ];
+        let run = json(&ok(at, &args));
+        let stages = run["stages"].as_array().unwrap();
+        let own: Vec<String> = stages.iter().flat_map(|s| told(&s["invalid"])).collect();
+        assert_eq!(
+            own,
+            [
+                "string_indexer skipped 4: t missing 4",
+                "one_hot_encoder kept 0: ",
+                "vector_assembler kept 4: a missing 4",
+            ]
+        );
+        assert_eq!(told(&run["invalid"]), held_out);
+        let warnings = run["warnings"].to_string();
+        assert!(
+            warnings
+                .contains("among the training rows, string_indexer skipped 4 rows: t missing 4"),
+            "{warnings}"
+        );
+        assert_eq!(stages[3]["report"]["rows"], 19_996);
+        digests.push(run["model"]["sha256"].to_string());
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1, "the counts change the model");
+    let metrics = json(&std::fs::read_to_string(at.join("r/metrics.json")).unwrap());
+    assert_eq!(metrics["invalid"].as_array().unwrap().len(), 6);
+    let events = std::fs::read_to_string(at.join("r/events.jsonl")).unwrap();
+    assert_eq!(events.matches("\"event\":\"invalid_rows\"").count(), 6);
+
+    let measured = json(&ok(
+        at,
+        &["evaluate", "m.ember", "--data", "test.csv", "--json"],
+    ));
+    assert_eq!(told(&measured["invalid"]), held_out);
+    assert_eq!(measured["rows"], 9);
+    let args = [
+        "predict",
+        "m.ember",
+        "--data",
+        "test.csv",
+        "--output",
+        "p.csv",
+        "--columns",
+        "a",
+    ];
+    let said = String::from_utf8(common::emberline(at, &args).stderr).unwrap();
+    assert!(
+        said.contains("string_indexer skipped 3 rows: t missing 1, t unseen in training 2")
+            && said.contains("vector_assembler kept 1 row: a missing 1")
+            && !said.contains("one_hot"),
+        "{said}"
+    );
+}

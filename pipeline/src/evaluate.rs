@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::engine::Jobs;
+use crate::invalid::InvalidRows;
 use crate::registry::Kind;
 use crate::run::Run;
 
@@ -67,6 +68,10 @@ pub struct Metrics {
     /// Named curves of `(x, y)` points: `roc`, `pr`, and the like.
     #[serde(deserialize_with = "crate::nan::curves")]
     pub curves: BTreeMap<String, Vec<(f64, f64)>>,
+    /// What the stages of the model skipped or kept of the rows by their policies; empty where none has one. Skipped rows are not
+    /// among those measured on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<InvalidRows>,
     /// What the user should know, such as a metric that has no value on these rows.
     pub warnings: Vec<String>,
 }

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid::{Fate, InvalidRows, InvalidValues};
+
 pub use jsonl::JsonLines;
 
 /// Something that happened in a run. One JSON object a line in `events.jsonl`.
@@ -75,6 +77,19 @@ pub enum Event {
         /// Its value.
         value: f64,
     },
+    /// A stage skipped or kept rows by its policy, or might have.
+    InvalidRows {
+        /// Which rows were looked at: `training rows`, `held-out rows`, `rows`.
+        among: String,
+        /// Stage name.
+        stage: String,
+        /// What became of them.
+        fate: Fate,
+        /// Rows.
+        rows: u64,
+        /// The same by column and reason.
+        columns: Vec<InvalidValues>,
+    },
     /// A partition's machine was lost; it is computed anew.
     PartitionLost {
         /// Partition number.
@@ -94,6 +109,18 @@ pub enum Event {
         /// False where it failed or was interrupted.
         ok: bool,
     },
+}
+
+impl Event {
+    pub(crate) fn invalid(found: &InvalidRows, among: &str) -> Self {
+        Self::InvalidRows {
+            among: among.to_owned(),
+            stage: found.stage.clone(),
+            fate: found.fate,
+            rows: found.rows,
+            columns: found.columns.clone(),
+        }
+    }
 }
 
 /// A reader of events. Called from any thread; must be quick.

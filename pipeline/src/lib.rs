@@ -8,6 +8,7 @@ pub mod engine;
 mod error;
 pub mod evaluate;
 pub mod event;
+pub mod invalid;
 pub mod model_file;
 mod nan;
 mod param;
@@ -27,6 +28,7 @@ pub use engine::{BlockSource, Engine, Jobs, Local, Partial, Pinned, Round, Work}
 pub use error::{Error, Result};
 pub use evaluate::{Evaluator, EvaluatorColumns, EvaluatorEntry, LabelMetrics, Metrics};
 pub use event::{Event, EventLog, EventSink, JsonLines, NoEvents, Tee};
+pub use invalid::{InvalidRows, InvalidValues, invalid_rows};
 pub use model_file::{Evidence, ModelFile, Saved, Verification};
 pub use param::{ParamCheck, ParamError, ParamErrors, ParamSet};
 pub use persist::{Arrays, ModelError, SavedStage};

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::engine::Jobs;
 use crate::model_file;
+use crate::invalid::{Fate, Reason};
 use crate::persist::Arrays;
 use crate::predictor::ScoreClasses;
 use crate::row::{RowLayout, RowStep};
@@ -47,6 +48,31 @@ pub trait Transformer: Stage {
     /// True where rows may be dropped (`handle_invalid = "skip"`).
     fn drops_rows(&self) -> bool {
         false
+    }
+
+    /// What becomes of a row with a value that the stage cannot take, where it has a policy for that (`handle_invalid`); `None` where
+    /// such a value is refused, or where there is none.
+    fn invalid_fate(&self) -> Option<Fate> {
+        None
+    }
+
+    /// Finds the rows of `batch` that this policy lets pass, so that they can be counted: calls `note(column, reason, row)` with the
+    /// column's place in [`Stage::reads`] and the row's in the batch, in any order; what is noted twice counts once. A stage with a
+    /// policy must note every such row: the conformance suite counts them.
+    ///
+    /// # Errors
+    /// The columns do not fit.
+    fn find_invalid(
+        &self,
+        _batch: &Batch,
+        _note: &mut dyn FnMut(usize, Reason, usize),
+    ) -> std::result::Result<(), DataError> {
+        Ok(())
+    }
+
+    /// The stages it consists of, where it is a pipeline.
+    fn parts(&self) -> Option<&[Arc<dyn Transformer>]> {
+        None
     }
 
     /// The transformer with everything that depends on the training schema written out (globs become names), so that a

@@ -36,7 +36,7 @@ pub fn run(args: &EvaluateArgs, registry: &Registry) -> Result<()> {
         let model = json!({ "path": args.on.model, "sha256": saved.sha256 });
         out.json(&json!({
             "metrics": metrics.values, "rows": metrics.rows, "by_label": metrics.by_label,
-            "confusion": metrics.confusion, "warnings": evaluation.warnings, "training_share": evaluation.training_share, "model": model,
+            "confusion": metrics.confusion, "invalid": metrics.invalid, "warnings": evaluation.warnings, "training_share": evaluation.training_share, "model": model,
         }));
         return Ok(());
     }
@@ -65,5 +65,8 @@ pub fn run(args: &EvaluateArgs, registry: &Registry) -> Result<()> {
         eprintln!("warning: {warning}");
     }
     out.line(format!("{} rows", count(metrics.rows)));
+    for found in metrics.invalid.iter().filter(|i| i.rows > 0) {
+        out.line(found);
+    }
     Ok(())
 }

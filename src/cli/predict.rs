@@ -1,7 +1,7 @@
 //! `emberline predict MODEL --data SRC --output PATH`.
 
 use emberline::datasets::write::TableWriter;
-use emberline::pipeline::train::predict;
+use emberline::pipeline::train::{invalid_in, predict};
 use emberline::prelude::*;
 
 use super::output::count;
@@ -24,6 +24,7 @@ pub fn run(args: &PredictArgs, registry: &Registry) -> Result<()> {
     let run = interruptible(Run::local(0, args.on.threads));
     let columns = (!args.columns.is_empty()).then_some(&args.columns[..]);
     let predictions = predict(&file.model, &data, columns)?;
+    let invalid = invalid_in(&file.model, &data, &run)?;
     let mut writer = TableWriter::create(&args.output, None, predictions.schema())?;
     let mut rows = 0;
     run.each_batch(&predictions, |batch| {
@@ -33,6 +34,9 @@ pub fn run(args: &PredictArgs, registry: &Registry) -> Result<()> {
     writer.finish()?;
     if args.output != "-" {
         eprintln!("{} rows written to {}", count(rows), args.output);
+    }
+    for found in invalid.iter().filter(|i| i.rows > 0) {
+        eprintln!("{found}");
     }
     Ok(())
 }

@@ -31,6 +31,18 @@ pub fn of_training(
     report.config = config.to_toml();
     report.warnings.extend(outcome.warnings.iter().cloned());
     report.add_stages(&outcome.stages);
+    if let Some(metrics) = &outcome.metrics {
+        report.add_invalid(&metrics.invalid, "held-out rows");
+    }
+    if !report.invalid.is_empty() {
+        let rows = report.invalid.iter();
+        report.facts.push(FactGroup {
+            heading: "Rows let pass by policy".to_owned(),
+            rows: rows
+                .map(|i| (i.among.to_owned(), i.found.to_string()))
+                .collect(),
+        });
+    }
     report.warnings.sort();
     report.warnings.dedup();
     let shown = outcome.test.as_ref().unwrap_or(&outcome.train);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use emberline::pipeline::InvalidRows;
 use emberline::pipeline::engine::journal::{Checkpoints, Journal};
 use emberline::pipeline::event::JsonLines;
 use emberline::pipeline::model_file::Saved;
@@ -81,6 +82,7 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
             "rows": outcome.rows,
             "timings": outcome.timings,
             "stages": outcome.stages,
+            "invalid": outcome.metrics.as_ref().map_or(&[][..], |m| &m.invalid),
             "warnings": outcome.warnings,
         }));
     } else if !args.quiet {
@@ -180,4 +182,11 @@ fn show(out: &mut Out, outcome: &TrainOutcome) {
         count(outcome.rows.train),
         count(outcome.rows.test)
     ));
+    let some = |i: &&InvalidRows| i.rows > 0;
+    for found in outcome.stages.iter().flat_map(|s| &s.invalid).filter(some) {
+        out.line(format!("policy  training: {found}"));
+    }
+    for found in outcome.metrics.iter().flat_map(|m| &m.invalid).filter(some) {
+        out.line(format!("policy  held out: {found}"));
+    }
 }

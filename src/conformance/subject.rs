@@ -11,7 +11,7 @@ use super::table::{ROWS, Table};
 use crate::datasets::{Column, ColumnType, Dataset};
 use crate::pipeline::model_file::{Evidence, Probes, StageEvidence};
 use crate::pipeline::registry::Traits;
-use crate::pipeline::{Arrays, SavedStage};
+use crate::pipeline::{Arrays, InvalidRows, SavedStage};
 use crate::prelude::*;
 
 /// A fitted stage, and how it went.
@@ -23,6 +23,8 @@ pub struct Fit {
     pub params: Value,
     /// `None` for stages that learn nothing.
     pub report: Option<FitReport>,
+    /// What its policy let pass of the training rows.
+    pub invalid: Vec<InvalidRows>,
 }
 
 impl Fit {
@@ -43,6 +45,7 @@ impl Fit {
                 stage: self.stage().name().to_owned(),
                 params: self.params.clone(),
                 report: self.report.clone(),
+                invalid: self.invalid.clone(),
             }],
             ..Evidence::default()
         };
@@ -297,5 +300,6 @@ pub fn fit_stage(stage: AnyStage, data: &Dataset, run: &Run) -> Result<Fit> {
         model: fitted.model,
         params: own.params,
         report: own.report,
+        invalid: own.invalid,
     })
 }

@@ -40,8 +40,8 @@ mod write;
 use std::path::Path;
 
 pub use model::{
-    ClassScores, ClusterSize, Confusion, Curve, FactGroup, Histogram, LossHistory, NamedValue,
-    Report, Residuals, StageTiming,
+    ClassScores, ClusterSize, Confusion, Curve, FactGroup, Histogram, InvalidAmong, LossHistory,
+    NamedValue, Report, Residuals, StageTiming,
 };
 pub use plot::Plot;
 pub use write::ReportError;
@@ -54,7 +54,8 @@ impl Report {
         html::page(self)
     }
 
-    /// The text of `metrics.json`: `title`, `task`, a flat `metrics` object, `per_class` and `confusion` where there are any.
+    /// The text of `metrics.json`: `title`, `task`, a flat `metrics` object, `per_class`, `confusion` and `invalid` where
+    /// there are any.
     ///
     /// NaN and infinite numbers become `null`. Of two metrics with one name, the first counts.
     /// # Errors

@@ -1,5 +1,6 @@
 //! The plain data that a report is drawn from.
 
+use emberline_pipeline::InvalidRows;
 use serde::Serialize;
 
 /// Everything that a run report shows, as plain values.
@@ -28,6 +29,8 @@ pub struct Report {
     pub config: String,
     /// Warnings for whoever reads the numbers, for example on classes without a held-out row.
     pub warnings: Vec<String>,
+    /// What stages skipped or kept of the rows by their policies, of the training rows and of those held out.
+    pub invalid: Vec<InvalidAmong>,
     /// Counts of true against predicted classes.
     pub confusion: Option<Confusion>,
     /// Receiver operating characteristic: false positive rate (x) against true positive rate (y), a curve per class.
@@ -46,6 +49,16 @@ pub struct Report {
     pub cluster_sizes: Vec<ClusterSize>,
     /// Share of the variance that each principal component explains, from 0 to 1, in component order.
     pub explained_variance: Vec<f64>,
+}
+
+/// What a stage skipped or kept, and of which rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidAmong {
+    /// `training rows` or `held-out rows`.
+    pub among: &'static str,
+    /// The rows.
+    #[serde(flatten)]
+    pub found: InvalidRows,
 }
 
 /// A heading with key-value rows below it, for example `Data` with `source`, `train rows` and `test rows`.

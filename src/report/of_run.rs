@@ -1,8 +1,10 @@
 //! Fills a report from what a fit and an evaluation leave behind.
 
-use emberline_pipeline::{FitReport, Metrics, StageReport};
+use emberline_pipeline::{FitReport, InvalidRows, Metrics, StageReport};
 
-use super::model::{ClassScores, Confusion, Curve, LossHistory, NamedValue, Report, StageTiming};
+use super::model::{
+    ClassScores, Confusion, Curve, InvalidAmong, LossHistory, NamedValue, Report, StageTiming,
+};
 
 impl Report {
     /// Metrics, per-class scores, confusion matrix and curves of an evaluation.
@@ -74,6 +76,15 @@ impl Report {
             .extend(ratios.map(|(_, value)| *value));
     }
 
+    /// Adds what stages let pass of these rows: `training rows` or `held-out rows`.
+    pub fn add_invalid(&mut self, invalid: &[InvalidRows], among: &'static str) {
+        let of = |found: &InvalidRows| InvalidAmong {
+            among,
+            found: found.clone(),
+        };
+        self.invalid.extend(invalid.iter().map(of));
+    }
+
     /// Adds the timings, histories and importances of all stages of a pipeline.
     pub fn add_stages(&mut self, stages: &[StageReport]) {
         for stage in stages {
@@ -85,6 +96,7 @@ impl Report {
                 rounds,
                 summary,
             });
+            self.add_invalid(&stage.invalid, "training rows");
             if let Some(fit) = &stage.report {
                 self.add_fit(&stage.stage, fit);
                 self.warnings.extend(fit.warnings.iter().cloned());

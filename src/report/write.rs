@@ -8,7 +8,7 @@ use emberline_datasets::files;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::model::{ClassScores, Confusion, NamedValue, Report};
+use super::model::{ClassScores, Confusion, InvalidAmong, NamedValue, Report};
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,8 @@ struct Metrics<'a> {
     per_class: &'a [ClassScores],
     #[serde(skip_serializing_if = "Option::is_none")]
     confusion: Option<&'a Confusion>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    invalid: &'a [InvalidAmong],
 }
 
 /// Metrics as one flat object in their own order. Where two share a name, the first counts: a JSON object holds a key once.
@@ -72,6 +74,7 @@ pub(super) fn metrics_json(report: &Report) -> Result<String, ReportError> {
         metrics,
         per_class,
         confusion,
+        invalid,
         ..
     } = report;
     let mut text = serde_json::to_string_pretty(&Metrics {
@@ -80,6 +83,7 @@ pub(super) fn metrics_json(report: &Report) -> Result<String, ReportError> {
         metrics,
         per_class,
         confusion: confusion.as_ref(),
+        invalid,
     })?;
     text.push('\n');
     Ok(text)

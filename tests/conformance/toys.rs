@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use emberline::arrow::array::{Array, Float64Array};
 use emberline::datasets::SchemaErrors;
+use emberline::pipeline::invalid::{Fate, Reason};
 use emberline::pipeline::persist::{Arrays, state, to_state};
 use emberline::pipeline::predictor::extend;
 use emberline::pipeline::row::{Cell, RowLayout, RowStep};
@@ -37,6 +38,22 @@ pub enum Fault {
     Hoards,
     /// Its saved state has three decimals.
     RoundsWhenSaved,
+    /// It skips rows and does not say that it may.
+    Hides,
+    /// It skips rows and does not count them.
+    Forgets,
+    /// It counts rows that it did not skip.
+    Overcounts,
+}
+
+/// What a toy does with a value that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Refuse it.
+    Error,
+    /// Drop the row.
+    Skip,
 }
 
 /// Centres a column.
@@ -45,6 +62,7 @@ pub struct Centring {
     name: &'static str,
     input: String,
     scale: f64,
+    handle_invalid: Policy,
     fault: Fault,
     fits: AtomicU64,
 }
@@ -56,6 +74,7 @@ pub struct Centre {
     input: String,
     scale: f64,
     mean: f64,
+    handle_invalid: Policy,
     fault: Fault,
 }
 
@@ -86,7 +105,13 @@ fn finite(v: Option<f64>, column: &str, row: u64) -> std::result::Result<f64, Da
     }
 }
 
-fn values(batch: &Batch, column: &str, fault: Fault) -> std::result::Result<Vec<f64>, DataError> {
+/// The values of a batch; `None` for a row that is skipped.
+fn values(
+    batch: &Batch,
+    column: &str,
+    policy: Policy,
+    fault: Fault,
+) -> std::result::Result<Vec<Option<f64>>, DataError> {
     let name = match fault {
         Fault::CountsColumns => batch.schema().columns()[0].name.clone(),
         _ => column.to_owned(),
@@ -99,7 +124,10 @@ fn values(batch: &Batch, column: &str, fault: Fault) -> std::result::Result<Vec<
         } else {
             v
         };
-        finite(v, column, batch.row_ids()[i])
+        match finite(v, column, batch.row_ids()[i]) {
+            Err(_) if policy == Policy::Skip => Ok(None),
+            other => other.map(Some),
+        }
     };
     (0..batch.num_rows()).map(value).collect()
 }
@@ -120,6 +148,7 @@ impl Partial for Sums {
 #[derive(Serialize, Deserialize)]
 struct SumRound {
     column: String,
+    handle_invalid: Policy,
     fault: Fault,
 }
 
@@ -130,10 +159,10 @@ impl Round for SumRound {
     type Scratch = ();
 
     fn map(&self, batch: &Batch, (): &mut ()) -> std::result::Result<Sums, DataError> {
-        let values = values(batch, &self.column, self.fault)?;
+        let values = values(batch, &self.column, self.handle_invalid, self.fault)?;
         Ok(Sums {
-            rows: values.len() as u64,
-            sum: values.iter().sum(),
+            rows: values.iter().flatten().count() as u64,
+            sum: values.iter().flatten().sum(),
         })
     }
 }
@@ -143,6 +172,7 @@ impl Centring {
         self.fits.fetch_add(1, Ordering::Relaxed);
         let round = SumRound {
             column: self.input.clone(),
+            handle_invalid: self.handle_invalid,
             fault: self.fault,
         };
         let columns = match self.fault {
@@ -165,6 +195,7 @@ impl Centring {
                 input: self.input.clone(),
                 scale: self.scale,
                 mean,
+                handle_invalid: self.handle_invalid,
                 fault: self.fault,
             },
             report: FitReport {
@@ -200,20 +231,51 @@ impl Stage for Centre {
     }
 
     fn params(&self) -> Value {
-        serde_json::json!({ "input": self.input, "scale": self.scale })
+        serde_json::json!({
+            "input": self.input, "scale": self.scale, "handle_invalid": self.handle_invalid,
+        })
     }
 }
 
 impl Transformer for Centre {
     fn transform(&self, batch: Batch) -> std::result::Result<Batch, DataError> {
         promised(batch.schema(), &self.input)?;
-        let values = values(&batch, &self.input, self.fault)?;
+        let values = values(&batch, &self.input, self.handle_invalid, self.fault)?;
+        let keep: Vec<bool> = values.iter().map(Option::is_some).collect();
+        let values: Vec<f64> = values.into_iter().flatten().collect();
         let around = match self.fault {
             Fault::LooksAround => values.iter().sum::<f64>() / values.len().max(1) as f64,
             _ => 0.0,
         };
         let centred: Float64Array = values.iter().map(|v| Some(self.of(v - around))).collect();
+        let batch = batch.filter(&keep.into())?;
         batch.with_column(output(), Arc::new(centred))
+    }
+
+    fn drops_rows(&self) -> bool {
+        self.handle_invalid == Policy::Skip
+    }
+
+    fn invalid_fate(&self) -> Option<Fate> {
+        (self.drops_rows() && self.fault != Fault::Hides).then_some(Fate::Skipped)
+    }
+
+    fn find_invalid(
+        &self,
+        batch: &Batch,
+        note: &mut dyn FnMut(usize, Reason, usize),
+    ) -> std::result::Result<(), DataError> {
+        let numbers = batch.numbers(&self.input)?;
+        for i in 0..batch.num_rows() {
+            let v = numbers.is_valid(i).then(|| numbers.value(i));
+            match (v, self.fault) {
+                (_, Fault::Forgets) => {}
+                (Some(v), _) if v.is_infinite() => note(0, Reason::Infinite, i),
+                (Some(v), fault) if !v.is_nan() && fault != Fault::Overcounts => {}
+                _ => note(0, Reason::Missing, i),
+            }
+        }
+        Ok(())
     }
 
     fn save(&self, _: &mut Arrays) -> Value {
@@ -232,9 +294,13 @@ impl Transformer for Centre {
             self.clone(),
         );
         Ok(Box::new(move |cells: &mut [Cell]| {
-            let v = finite(cells[from].number(), &own.input, 0)?;
-            cells[to] = Cell::Number(own.of(v));
-            Ok(true)
+            match finite(cells[from].number(), &own.input, 0) {
+                Err(_) if own.handle_invalid == Policy::Skip => Ok(false),
+                found => {
+                    cells[to] = Cell::Number(own.of(found?));
+                    Ok(true)
+                }
+            }
         }))
     }
 }
@@ -262,11 +328,13 @@ macro_rules! toy {
             /// What differences are multiplied with, 0 or more. Default: 1.
             #[schemars(range(min = 0.0))]
             scale: f64,
+            /// What to do with a value that is missing or infinite: `error`, or `skip` the row. Default: `error`.
+            handle_invalid: Policy,
         }
 
         impl Default for $params {
             fn default() -> Self {
-                Self { input: "x0".to_owned(), scale: 1.0 }
+                Self { input: "x0".to_owned(), scale: 1.0, handle_invalid: Policy::Error }
             }
         }
 
@@ -293,6 +361,7 @@ macro_rules! toy {
                     name: $name,
                     input: params.input,
                     scale: params.scale,
+                    handle_invalid: params.handle_invalid,
                     fault: Fault::$fault,
                     fits: AtomicU64::new(0),
                 }))
@@ -329,7 +398,9 @@ macro_rules! toy {
                     Fault::Mutates => self.0.fits.load(Ordering::Relaxed) as f64,
                     _ => 0.0,
                 };
-                serde_json::json!({ "input": self.0.input, "scale": self.0.scale + fits })
+                serde_json::json!({
+                    "input": self.0.input, "scale": self.0.scale + fits, "handle_invalid": self.0.handle_invalid,
+                })
             }
         }
 
@@ -401,6 +472,28 @@ toy!(
     serde(deny_unknown_fields)
 );
 
+toy!(
+    HidesParams,
+    Hider,
+    "hides",
+    Hides,
+    serde(deny_unknown_fields)
+);
+toy!(
+    ForgetsParams,
+    Forgetter,
+    "forgets",
+    Forgets,
+    serde(deny_unknown_fields)
+);
+toy!(
+    OvercountsParams,
+    Overcounter,
+    "overcounts",
+    Overcounts,
+    serde(deny_unknown_fields)
+);
+
 /// The sound toy, covered by this line alone.
 pub const SOUND: Entry = Entry::estimator::<Sound>();
 
@@ -414,4 +507,7 @@ pub const FAULTY: &[(Entry, u8)] = &[
     (Entry::estimator::<FillsIn>(), 28),
     (Entry::estimator::<RoundsSaved>(), 47),
     (Entry::estimator::<Hoarder>(), 50),
+    (Entry::estimator::<Hider>(), 28),
+    (Entry::estimator::<Forgetter>(), 28),
+    (Entry::estimator::<Overcounter>(), 28),
 ];

@@ -17,6 +17,7 @@ mod vector;
 use emberline_pipeline::datasets::{
     Attribute, Column, ColumnType, DataError, Element, Layout, Schema, SchemaErrors,
 };
+use emberline_pipeline::invalid::Fate;
 use emberline_pipeline::{ParamCheck, ParamSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,8 @@ pub use vector::{VectorMap, VectorMapper, VectorRule};
 
 use crate::columns::{InOut, Pair};
 
-/// What to do with a row that holds a value the stage cannot take: a missing one, a category not seen in training.
+/// What to do with a row that holds a value the stage cannot take: a missing one, a category not seen in training. Rows that are
+/// skipped or kept are counted by column and reason in the report of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HandleInvalid {
@@ -41,6 +43,18 @@ pub enum HandleInvalid {
     Skip,
     /// Keep the row; the stage says what becomes of the value.
     Keep,
+}
+
+impl HandleInvalid {
+    /// What becomes of such a row, where it is not refused.
+    #[must_use]
+    pub fn fate(self) -> Option<Fate> {
+        match self {
+            Self::Error => None,
+            Self::Skip => Some(Fate::Skipped),
+            Self::Keep => Some(Fate::Kept),
+        }
+    }
 }
 
 /// Parameters of a column-wise stage.

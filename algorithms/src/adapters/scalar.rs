@@ -11,6 +11,7 @@ use emberline_pipeline::datasets::batch::dense_vectors;
 use emberline_pipeline::datasets::{
     Batch, CodedText, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
 };
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
 use emberline_pipeline::{
@@ -107,7 +108,17 @@ pub trait ScalarMap: Clone + Send + Sync + 'static {
 
     /// True where [`Refusal::Skip`] may be given.
     fn drops_rows(&self) -> bool {
-        false
+        self.invalid_fate() == Some(Fate::Skipped)
+    }
+
+    /// What becomes of a row with a value that the kernel cannot take, where it has a policy for that.
+    fn invalid_fate(&self) -> Option<Fate> {
+        None
+    }
+
+    /// Why that policy takes effect for this value; `None` where the kernel takes the value, or refuses it whatever the policy.
+    fn invalid(&self, _at: At, _value: Datum<'_>) -> Option<Reason> {
+        None
     }
 
     /// The kernel as data.
@@ -330,6 +341,61 @@ impl<M: ScalarMap> Plan<'_, M> {
         })
     }
 
+    /// Calls `note(reason, row)` for the values of input column `k` that fall under the policy.
+    fn find_invalid(
+        &self,
+        batch: &Batch,
+        k: usize,
+        note: &mut dyn FnMut(Reason, usize),
+    ) -> Result<(), DataError> {
+        let input = &self.inputs[k];
+        let at = |j: usize| At {
+            column: k,
+            slot: self.starts[k] + j,
+        };
+        let mut see = |reason: Option<Reason>, row: usize| {
+            if let Some(reason) = reason {
+                note(reason, row);
+            }
+        };
+        let n = batch.num_rows();
+        if input.ty.is_vector() {
+            let x = batch.vector(&input.name)?;
+            let mut row = vec![0.0; x.width()];
+            for i in 0..n {
+                x.read(i, &mut row);
+                for (j, v) in row.iter().enumerate() {
+                    see(self.map.invalid(at(j), Datum::of(*v)), i);
+                }
+            }
+        } else if input.ty == ColumnType::Text {
+            let text = batch.text(&input.name)?;
+            let of = |t: Option<&str>| {
+                self.map
+                    .invalid(at(0), t.map_or(Datum::Missing, Datum::Text))
+            };
+            if let Some(coded) = text.coded() {
+                let missing = of(None);
+                let texts = (0..coded.texts.len()).map(|c| of(Some(coded.texts.value(c))));
+                let texts: Vec<Option<Reason>> = texts.collect();
+                (0..n).for_each(|i| see(coded.code(i).map_or(missing, |c| texts[c]), i));
+            } else {
+                (0..n).for_each(|i| see(of(text.get(i)), i));
+            }
+        } else {
+            let numbers = batch.numbers(&input.name)?;
+            for i in 0..n {
+                let value = if numbers.is_valid(i) {
+                    Datum::of(numbers.value(i))
+                } else {
+                    Datum::Missing
+                };
+                see(self.map.invalid(at(0), value), i);
+            }
+        }
+        Ok(())
+    }
+
     fn vectors(&self, batch: &Batch, k: usize, keep: &mut [bool]) -> Result<ArrayRef, DataError> {
         let x = batch.vector(&self.inputs[k].name)?;
         let (n, w) = (x.rows(), x.width());
@@ -410,6 +476,20 @@ impl<M: ScalarMap> Transformer for ColumnMapper<M> {
 
     fn drops_rows(&self) -> bool {
         self.map.drops_rows()
+    }
+
+    fn invalid_fate(&self) -> Option<Fate> {
+        self.map.invalid_fate()
+    }
+
+    fn find_invalid(
+        &self,
+        batch: &Batch,
+        note: &mut dyn FnMut(usize, Reason, usize),
+    ) -> Result<(), DataError> {
+        let plan = self.plan(batch.schema())?;
+        (0..plan.pairs.len())
+            .try_for_each(|k| plan.find_invalid(batch, k, &mut |reason, row| note(k, reason, row)))
     }
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {

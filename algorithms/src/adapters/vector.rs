@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use emberline_pipeline::datasets::arrow::array::{Array, ArrayRef, BooleanArray};
+use emberline_pipeline::datasets::arrow::array::{Array, ArrayRef, BooleanArray, Float64Array};
 use emberline_pipeline::datasets::batch::{dense_vectors, sparse_vectors};
 use emberline_pipeline::datasets::{
-    Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors,
+    Batch, Column, DataError, Element, Schema, SchemaError, SchemaErrors, VectorColumn,
 };
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
 use emberline_pipeline::{
@@ -71,7 +72,18 @@ pub trait VectorMap: Clone + Send + Sync + 'static {
 
     /// True where [`Refusal::Skip`] may be given.
     fn drops_rows(&self) -> bool {
-        false
+        self.invalid_fate() == Some(Fate::Skipped)
+    }
+
+    /// What becomes of a row with slots that the kernel cannot take, where it has a policy for that.
+    fn invalid_fate(&self) -> Option<Fate> {
+        None
+    }
+
+    /// Why that policy takes effect for the slots `x` of input column `k`; `None` where the kernel takes them, or refuses them whatever
+    /// the policy.
+    fn invalid(&self, _k: usize, _x: &[f64]) -> Option<Reason> {
+        None
     }
 
     /// The kernel as data.
@@ -147,6 +159,29 @@ impl<M: VectorMap> VectorMapper<M> {
     }
 }
 
+/// The rows of an input column: vectors, or numbers as vectors of one slot; NaN stands for missing.
+enum Rows<'a> {
+    Vectors(VectorColumn<'a>),
+    Numbers(Cow<'a, Float64Array>),
+}
+
+impl<'a> Rows<'a> {
+    fn of(batch: &'a Batch, input: &Column) -> Result<Self, DataError> {
+        Ok(if input.ty.is_vector() {
+            Self::Vectors(batch.vector(&input.name)?)
+        } else {
+            Self::Numbers(batch.numbers(&input.name)?)
+        })
+    }
+
+    fn read(&self, i: usize, x: &mut [f64]) {
+        match self {
+            Self::Vectors(v) => v.read(i, x),
+            Self::Numbers(v) => x[0] = if v.is_valid(i) { v.value(i) } else { f64::NAN },
+        }
+    }
+}
+
 impl<M: VectorMap> Plan<'_, M> {
     fn array(&self, batch: &Batch, k: usize, keep: &mut [bool]) -> Result<ArrayRef, DataError> {
         let (input, n) = (&self.inputs[k], batch.num_rows());
@@ -154,24 +189,8 @@ impl<M: VectorMap> Plan<'_, M> {
             width(input).unwrap_or(0),
             width(&self.outputs[k]).unwrap_or(0),
         );
-        let vectors = input
-            .ty
-            .is_vector()
-            .then(|| batch.vector(&input.name))
-            .transpose()?;
-        let numbers = if vectors.is_none() {
-            Some(batch.numbers(&input.name)?)
-        } else {
-            None
-        };
+        let rows = Rows::of(batch, input)?;
         let mut x = vec![0.0; w];
-        let read = |i: usize, x: &mut [f64]| {
-            if let Some(v) = &vectors {
-                v.read(i, x);
-            } else if let Some(v) = &numbers {
-                x[0] = if v.is_valid(i) { v.value(i) } else { f64::NAN };
-            }
-        };
         let refused = |refusal: Refusal, i: usize| {
             let error = refusal.error(|| input.name.clone(), batch.row_ids()[i]);
             error.map_or(Ok(false), Err)
@@ -184,7 +203,7 @@ impl<M: VectorMap> Plan<'_, M> {
             );
             offsets.push(0);
             for (i, keep) in keep.iter_mut().enumerate() {
-                read(i, &mut x);
+                rows.read(i, &mut x);
                 let push = |j: u32, v: f64| {
                     slots.push(j);
                     stored.push(v);
@@ -198,7 +217,7 @@ impl<M: VectorMap> Plan<'_, M> {
         }
         let mut values = vec![0.0; n * to];
         for i in 0..n {
-            read(i, &mut x);
+            rows.read(i, &mut x);
             if let Err(refusal) = self.map.map(k, &x, &mut values[i * to..(i + 1) * to]) {
                 keep[i] = refused(refusal, i)?;
             }
@@ -277,6 +296,29 @@ impl<M: VectorMap> Transformer for VectorMapper<M> {
 
     fn drops_rows(&self) -> bool {
         self.map.drops_rows()
+    }
+
+    fn invalid_fate(&self) -> Option<Fate> {
+        self.map.invalid_fate()
+    }
+
+    fn find_invalid(
+        &self,
+        batch: &Batch,
+        note: &mut dyn FnMut(usize, Reason, usize),
+    ) -> Result<(), DataError> {
+        let plan = self.plan(batch.schema())?;
+        for (k, input) in plan.inputs.iter().enumerate() {
+            let mut x = vec![0.0; width(input).unwrap_or(0)];
+            let rows = Rows::of(batch, input)?;
+            for i in 0..batch.num_rows() {
+                rows.read(i, &mut x);
+                if let Some(reason) = plan.map.invalid(k, &x) {
+                    note(k, reason, i);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {

@@ -80,6 +80,7 @@ impl EventSink for JsonLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invalid::{Fate, InvalidValues, Reason};
 
     /// One of each variant with the line it must give: readers of old logs rely on it.
     fn golden() -> Vec<(Event, &'static str)> {
@@ -138,6 +139,20 @@ mod tests {
                 r#"{"event":"metric_computed","metric":"accuracy","value":0.99}"#,
             ),
             (
+                Event::InvalidRows {
+                    among: "training rows".to_owned(),
+                    stage: "string_indexer".to_owned(),
+                    fate: Fate::Skipped,
+                    rows: 2,
+                    columns: vec![InvalidValues {
+                        column: "town".to_owned(),
+                        reason: Reason::Missing,
+                        rows: 2,
+                    }],
+                },
+                r#"{"event":"invalid_rows","among":"training rows","stage":"string_indexer","fate":"skipped","rows":2,"columns":[{"column":"town","reason":"missing","rows":2}]}"#,
+            ),
+            (
                 Event::PartitionLost { partition: 4 },
                 r#"{"event":"partition_lost","partition":4}"#,
             ),
@@ -181,6 +196,7 @@ mod tests {
             | Event::CheckpointWritten { .. }
             | Event::StageFinished { .. }
             | Event::MetricComputed { .. }
+            | Event::InvalidRows { .. }
             | Event::PartitionLost { .. }
             | Event::Warning { .. }
             | Event::RunFinished { .. } => {}

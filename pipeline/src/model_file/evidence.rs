@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evaluate::Metrics;
+use crate::invalid::InvalidRows;
 use crate::stage::FitReport;
 
 /// Where a model came from. Free of clock, host, path, thread and partition: equal fits give equal evidence.
@@ -51,6 +52,9 @@ pub struct StageEvidence {
     pub params: Value,
     /// How the fit went; `None` for transformers.
     pub report: Option<FitReport>,
+    /// What it skips or keeps of the training rows by its policy; empty where it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<InvalidRows>,
 }
 
 /// What the rows that a model learnt from looked like, in the columns it uses.

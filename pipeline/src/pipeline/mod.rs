@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::event::Event;
+use crate::invalid::{InvalidRows, invalid_rows};
 use crate::param::{ParamCheck, ParamErrors, ParamSet};
 use crate::registry::{Component, Registry};
 use crate::run::Run;
@@ -74,11 +75,24 @@ impl Pipeline {
         required(self.stages.iter().map(AnyStage::stage), input)
     }
 
-    /// Fits every stage in order; the report of each comes with the model.
+    /// Fits every stage in order; the report of each comes with the model. Where stages skip or keep rows by a policy, a last pass
+    /// counts them.
     ///
     /// # Errors
     /// The schema chain fails (before any row is read), or a stage does.
     pub fn fit(&self, data: &Dataset, run: &Run) -> Result<FittedPipeline> {
+        let mut fitted = self.fit_stages(data, run)?;
+        let invalid = invalid_rows(fitted.model.stages(), data, run)?;
+        for (stage, invalid) in fitted.stages.iter_mut().zip(invalid) {
+            invalid
+                .iter()
+                .for_each(|i| run.emit(&Event::invalid(i, "training rows")));
+            stage.invalid = invalid;
+        }
+        Ok(fitted)
+    }
+
+    fn fit_stages(&self, data: &Dataset, run: &Run) -> Result<FittedPipeline> {
         self.schemas(data.schema())?;
         let of = self.stages.len();
         let mut fitted: Vec<Arc<dyn Transformer>> = Vec::with_capacity(of);
@@ -97,6 +111,7 @@ impl Pipeline {
                 params: stage.stage().params(),
                 seconds,
                 report,
+                invalid: Vec::new(),
             });
         }
         Ok(FittedPipeline {
@@ -200,6 +215,9 @@ pub struct StageReport {
     pub seconds: f64,
     /// How it went; `None` for transformers.
     pub report: Option<FitReport>,
+    /// What the fitted stage skips or keeps of the training rows by its policy, these counts in order for the stages of a nested
+    /// pipeline; empty where a value that it cannot take is refused.
+    pub invalid: Vec<InvalidRows>,
 }
 
 /// A fitted pipeline, and how each stage went.
@@ -277,7 +295,8 @@ impl Estimator for Pipeline {
     type Model = PipelineModel;
 
     fn fit(&self, data: &Dataset, run: &Run) -> Result<Fitted<PipelineModel>> {
-        let fitted = Self::fit(self, data, run)?;
+        // The outer pipeline counts what the stages of this one let pass.
+        let fitted = self.fit_stages(data, run)?;
         let mut report = FitReport::default();
         for stage in fitted.stages.into_iter().filter_map(|s| s.report) {
             report.rows = report.rows.max(stage.rows);

@@ -163,6 +163,10 @@ impl Transformer for PipelineModel {
         self.stages.iter().any(|s| s.drops_rows())
     }
 
+    fn parts(&self) -> Option<&[Arc<dyn Transformer>]> {
+        Some(&self.stages)
+    }
+
     fn save(&self, arrays: &mut Arrays) -> Value {
         let stages = self.save_stages(arrays);
         json!({ "input": *self.input, "stages": stages })

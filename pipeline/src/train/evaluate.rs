@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::conform::conform;
 use super::profile::profile;
+use super::skipped;
 use crate::evaluate::{EvaluatorColumns, EvaluatorEntry, Metrics};
 use crate::event::Event;
+use crate::invalid::invalid_rows;
 use crate::model_file::ModelFile;
 use crate::pipeline::{PIPELINE, PipelineModel};
 use crate::registry::{Kind, Registry};
@@ -69,10 +71,12 @@ pub fn evaluate_model(
     }
     let metrics = plan.measure(&file.model, &shaped, run)?;
     emit(&metrics, "", run);
+    emit_invalid(&metrics, "rows", run);
     warnings.extend(metrics.warnings.iter().cloned());
     for warning in &warnings {
         run.warn(warning.clone());
     }
+    warnings.extend(skipped(&metrics.invalid, "rows", run));
     Ok(Evaluation {
         metrics,
         training_share,
@@ -103,6 +107,12 @@ pub(super) fn emit(metrics: &Metrics, prefix: &str, run: &Run) {
             metric: format!("{prefix}{metric}"),
             value: *value,
         });
+    }
+}
+
+pub(super) fn emit_invalid(metrics: &Metrics, among: &str, run: &Run) {
+    for found in &metrics.invalid {
+        run.emit(&Event::invalid(found, among));
     }
 }
 
@@ -241,6 +251,7 @@ impl Plan {
                 (entry.build)(columns.clone()).evaluate(&scored, &metrics, &run)?,
             );
         }
+        all.invalid = invalid_rows(model.stages(), data, run)?.concat();
         Ok(all)
     }
 

@@ -20,7 +20,7 @@ use serde::Serialize;
 pub use evaluate::{EvaluateOptions, Evaluation, evaluate_model};
 pub use lock::{Band, Comparison, Lock, StageDigest};
 pub use plan::TrainPlan;
-pub use predict::predict;
+pub use predict::{invalid_in, predict};
 
 use self::evaluate::{Plan, Predictor};
 use self::profile::profile;
@@ -29,6 +29,7 @@ use crate::engine::Jobs;
 use crate::engine::journal::{Identity, Journal};
 use crate::evaluate::Metrics;
 use crate::event::Event;
+use crate::invalid::{Fate, InvalidRows};
 use crate::model_file::{DataEvidence, Evidence, ModelFile, Probes, RowCounts, StageEvidence};
 use crate::pipeline::{FittedPipeline, Pipeline, PipelineModel, StageReport};
 use crate::registry::{Kind, Registry};
@@ -130,6 +131,8 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
     let (fitted, checkpoint) = timed(&mut timings.fit, || fit(plan, &sides, &data, run))?;
     let mut warnings = sides.warnings.clone();
     warnings.extend(fit_warnings(&fitted));
+    let invalid = fitted.stages.iter().flat_map(|s| &s.invalid);
+    warnings.extend(skipped(invalid, "training rows", run));
     let measured = timed(&mut timings.evaluate, || {
         measure(
             plan,
@@ -148,6 +151,9 @@ fn fit_and_measure(plan: &TrainPlan, registry: &Registry, run: &Run) -> Result<T
         .flatten()
     {
         warnings.extend(metrics.warnings.iter().cloned());
+    }
+    if let Some(metrics) = &measured.held_out {
+        warnings.extend(skipped(&metrics.invalid, "held-out rows", run));
     }
     let probes = Probes::record(&fitted.model, &sides.train)?;
     let evidence = evidence(plan, run, &fitted, data, &sides, &measured);
@@ -245,6 +251,9 @@ fn measure(
     let on = |data: &Dataset, prefix: &str| -> Result<Metrics> {
         let measured = metrics.measure(model, data, run)?;
         evaluate::emit(&measured, prefix, run);
+        if prefix.is_empty() {
+            evaluate::emit_invalid(&measured, "held-out rows", run);
+        }
         Ok(measured)
     };
     let held_out = sides
@@ -311,6 +320,21 @@ fn fit_warnings(fitted: &FittedPipeline) -> Vec<String> {
     fitted.stages.iter().flat_map(of).collect()
 }
 
+/// Rows that were skipped change what a result speaks of, so they are more than a figure.
+fn skipped<'a>(
+    found: impl IntoIterator<Item = &'a InvalidRows>,
+    among: &str,
+    run: &Run,
+) -> Vec<String> {
+    let skips = |i: &&InvalidRows| i.fate == Fate::Skipped && i.rows > 0;
+    let warn = |i: &InvalidRows| {
+        let message = format!("among the {among}, {i}");
+        run.warn(message.clone());
+        message
+    };
+    found.into_iter().filter(skips).map(warn).collect()
+}
+
 /// A separate test set that shares rows with the training set flatters the model.
 fn leak(
     trained: &DataEvidence,
@@ -363,6 +387,7 @@ fn evidence(
                 stage: s.stage.clone(),
                 params: s.params.clone(),
                 report: s.report.clone(),
+                invalid: s.invalid.clone(),
             })
             .collect(),
         metrics: measured.held_out.clone().map(without_curves),

@@ -8,7 +8,9 @@ use emberline_datasets::{Batch, DataError, Dataset, RowOp, Schema, SchemaErrors}
 
 use super::conform::conform_features;
 use crate::Result;
+use crate::invalid::{InvalidRows, invalid_rows};
 use crate::pipeline::PipelineModel;
+use crate::run::Run;
 
 /// The rows of `data` with the model's columns, computed as they are read.
 ///
@@ -32,6 +34,16 @@ pub fn predict(
     let select = Select { names };
     select.output_schema(output.schema())?;
     Ok(output.with_op(Arc::new(select))?)
+}
+
+/// What the stages of the model skip or keep of the rows of `data` by their policies, in order. One pass over the columns that they need;
+/// none where no stage has a policy.
+///
+/// # Errors
+/// As [`predict`]; a stage refuses a value, reading fails, or the run was stopped.
+pub fn invalid_in(model: &PipelineModel, data: &Dataset, run: &Run) -> Result<Vec<InvalidRows>> {
+    let shaped = conform_features(model, data)?;
+    Ok(invalid_rows(model.stages(), &shaped, run)?.concat())
 }
 
 /// All input columns, then what the last predictor (else the last stage) and the stages after it write.

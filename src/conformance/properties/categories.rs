@@ -6,6 +6,7 @@ use crate::conformance::scored::score;
 use crate::conformance::subject::Subject;
 use crate::conformance::table::Cells;
 use crate::datasets::ColumnType;
+use crate::pipeline::invalid::Reason;
 use crate::pipeline::row::Cell;
 use crate::prelude::*;
 
@@ -92,7 +93,7 @@ fn brief(text: &str) -> String {
 }
 
 /// A value that training did not have is refused with its column and row, drops the row, or gets the one place kept for strangers, as
-/// `handle_invalid` says.
+/// `handle_invalid` says; and such rows are counted.
 pub fn unseen(s: &Subject<'_>) -> Verdict {
     if !s.traits.learns_categories {
         return Ok(Held::NotAsked("it learns no categories"));
@@ -127,6 +128,14 @@ pub fn unseen(s: &Subject<'_>) -> Verdict {
             .tried(&policy)?;
         let plain = score(&fit.model, &table).tried(&policy)?;
         let found = score(&fit.model, &strange(&[5, 9])?);
+        missing::counted(
+            &fit,
+            &policy,
+            &strange(&[5, 9])?,
+            &name,
+            (Reason::Unseen, 2),
+        )
+        .tried(&policy)?;
         match policy.as_str() {
             "error" => drop(refused(found, 3, &[&name, "row 5"], "an unseen value")?),
             "skip" => {

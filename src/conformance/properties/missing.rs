@@ -1,12 +1,13 @@
-//! Property 28: what a missing, an undefined and an infinite number do.
+//! Property 28: what a missing, an undefined and an infinite number do, and that the rows a policy lets pass are counted.
 
 use super::values::sound;
 use super::{Held, Tried, Verdict, ensure, refused};
 use crate::conformance::properties::ranges::choices;
 use crate::conformance::scored::score;
-use crate::conformance::subject::Subject;
+use crate::conformance::subject::{Fit, Subject};
 use crate::conformance::table::{Cells, Table};
 use crate::datasets::{Column, ColumnType};
+use crate::pipeline::invalid::{Fate, InvalidRows, InvalidValues, Reason, invalid_rows};
 use crate::prelude::*;
 
 /// The row that is spoiled, and the slot of vectors.
@@ -33,7 +34,8 @@ fn spoil(table: &Table, name: &str, value: Option<f64>) -> std::result::Result<T
 }
 
 /// A missing value is refused with column and row, drops its row as if it had never been, or is kept, as `handle_invalid` says; without
-/// that parameter as `accepts_nan` says. NaN is a missing value. An infinite one is refused in the same way unless `accepts_inf`.
+/// that parameter as `accepts_nan` says. NaN is a missing value. An infinite one is refused in the same way unless `accepts_inf`, and falls
+/// under the policy or is refused all the same. What a policy skips or keeps is counted, by column and reason: no row more, none fewer.
 pub fn policy(s: &Subject<'_>) -> Verdict {
     let reads = s.reads()?;
     ensure!(!reads.is_empty(), "it reads nothing");
@@ -60,10 +62,104 @@ pub fn policy(s: &Subject<'_>) -> Verdict {
                 let spoilt = spoil(&table, name, Some(v))?;
                 let what = format!("{v} in `{name}`");
                 taken_or_refused(s, &spoilt, name, s.traits.accepts_inf, "accepts_inf", &what)?;
+                for policy in &policies {
+                    infinite(s, policy, &table, &spoilt, name)
+                        .tried(format!("{what}, {policy}"))?;
+                }
             }
         }
     }
     Ok(Held::Yes)
+}
+
+/// Asks a fitted stage how many rows of a table its policy lets pass: they must be `rows` rows, all for `reason` in the column `name`,
+/// however the table is cut; and nothing may be said where there is no policy.
+pub fn counted(
+    fit: &Fit,
+    policy: &str,
+    table: &Table,
+    name: &str,
+    (reason, rows): (Reason, u64),
+) -> std::result::Result<(), String> {
+    let wanted = expected(fit, policy, name, (reason, rows));
+    for (partitions, threads) in [(1, 1), (7, 2)] {
+        let data = table.dataset().tried("table")?.repartition(partitions);
+        let found = invalid_rows(fit.model.stages(), &data, &Run::local(1, threads));
+        told(&found.tried("counts")?.concat(), &wanted)?;
+    }
+    Ok(())
+}
+
+fn told(found: &[InvalidRows], wanted: &[InvalidRows]) -> std::result::Result<(), String> {
+    let text = |list: &[InvalidRows]| {
+        let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
+        lines.join("; ")
+    };
+    ensure!(
+        found == wanted,
+        "it tells of \"{}\", not of \"{}\"",
+        text(found),
+        text(wanted)
+    );
+    Ok(())
+}
+
+fn expected(
+    fit: &Fit,
+    policy: &str,
+    name: &str,
+    (reason, rows): (Reason, u64),
+) -> Vec<InvalidRows> {
+    let fate = match policy {
+        "error" => return Vec::new(),
+        "skip" => Fate::Skipped,
+        _ => Fate::Kept,
+    };
+    let column = name.to_owned();
+    let column = InvalidValues {
+        column,
+        reason,
+        rows,
+    };
+    let met = InvalidRows {
+        stage: fit.stage().name().to_owned(),
+        fate,
+        rows,
+        columns: Some(column).filter(|_| rows > 0).into_iter().collect(),
+    };
+    vec![met]
+}
+
+/// An infinite value under a policy: taken as a number (`accepts_inf`), refused, or let pass and counted.
+fn infinite(
+    s: &Subject<'_>,
+    policy: &str,
+    table: &Table,
+    spoilt: &Table,
+    name: &str,
+) -> std::result::Result<(), String> {
+    let params = s.example_with([("handle_invalid", toml::Value::String(policy.to_owned()))]);
+    let fit = s
+        .fit_with(&params, &table.dataset().tried("table")?, &Run::local(1, 1))
+        .tried("fit")?;
+    let scored = match score(&fit.model, spoilt) {
+        Err(error) => {
+            ensure!(!s.traits.accepts_inf, "{error}");
+            return refused(
+                Err::<(), _>(error),
+                3,
+                &both(&words(spoilt, name)),
+                "at scoring",
+            )
+            .map(drop);
+        }
+        Ok(scored) => scored,
+    };
+    let rows = u64::from(!s.traits.accepts_inf);
+    let lost = (spoilt.rows() - scored.ids.len()) as u64;
+    let skipped = if policy == "skip" { rows } else { 0 };
+    ensure!(lost == skipped, "{lost} rows are lost");
+    counted(&fit, policy, spoilt, name, (Reason::Infinite, rows))
 }
 
 /// Fits and applies the stage with rows it must take, or must refuse by column and row.
@@ -145,6 +241,13 @@ fn under(
     let found = score(&fit.model, spoilt);
     let trained = s.fit_with(&params, &spoilt.dataset().tried("table")?, &run);
     let others: Vec<usize> = (0..table.rows()).filter(|i| *i != ROW).collect();
+    let (none, one) = ((Reason::Missing, 0), (Reason::Missing, 1));
+    told(&fit.invalid, &expected(&fit, policy, name, none)).tried("in training without it")?;
+    counted(&fit, policy, table, name, none).tried("without it")?;
+    counted(&fit, policy, spoilt, name, one).tried("at scoring")?;
+    if let Ok(trained) = &trained {
+        told(&trained.invalid, &expected(trained, policy, name, one)).tried("in training")?;
+    }
     match policy {
         "error" => {
             refused(found, 3, &both(&words(table, name)), "at scoring")?;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use emberline_pipeline::datasets::{Attribute, Column, ColumnType, SchemaError, SchemaErrors};
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::{Arrays, ModelError};
 use serde::{Deserialize, Serialize};
@@ -139,8 +140,12 @@ impl<P: ColumnParams> ScalarMap for Buckets<P> {
         Ok(Datum::Number((below.min(buckets) - 1) as f64))
     }
 
-    fn drops_rows(&self) -> bool {
-        self.handle_invalid == HandleInvalid::Skip
+    fn invalid_fate(&self) -> Option<Fate> {
+        self.handle_invalid.fate()
+    }
+
+    fn invalid(&self, _: At, value: Datum<'_>) -> Option<Reason> {
+        (!matches!(value, Datum::Number(_))).then_some(Reason::Missing)
     }
 
     fn save(&self, _: &mut Arrays) -> Value {

@@ -30,6 +30,7 @@ pub struct BucketizerParams {
     pub splits_array: Vec<Vec<f64>>,
     /// What to do with missing values: `error`, `skip` the row, or `keep` it in one more bucket, after all others, named
     /// `__missing__`. Default: `error`.
+    /// What is skipped or kept is counted, by column and reason, in the report of a run.
     pub handle_invalid: HandleInvalid,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::{Attribute, Column, ColumnType, SchemaError, Slot};
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::{Arrays, ModelError};
 use serde::{Deserialize, Serialize};
@@ -93,15 +94,21 @@ pub(super) fn spread(
 }
 
 impl OneHot {
+    /// The number of the category that a value of column `k` stands for.
+    #[inline]
+    fn category(&self, k: usize, value: f64) -> Option<usize> {
+        // Whole numbers alone survive the way to an integer and back.
+        let slot = value as usize;
+        (value >= 0.0 && slot < self.categories[k].len() && slot as f64 == value).then_some(slot)
+    }
+
     /// The slot of a value of column `k`. The one that was left out has no place: it lies beyond the width.
     #[inline]
     fn slot(&self, k: usize, value: f64) -> Result<usize, Refusal> {
-        let n = self.categories[k].len();
-        // Whole numbers alone survive the way to an integer and back.
-        let slot = value as usize;
-        if value >= 0.0 && slot < n && slot as f64 == value {
+        if let Some(slot) = self.category(k, value) {
             return Ok(slot);
         }
+        let n = self.categories[k].len();
         match (self.handle_invalid, value.is_nan()) {
             (OneHotInvalid::Keep, _) => Ok(n),
             (OneHotInvalid::Error, true) => Err(Refusal::Missing),
@@ -146,6 +153,18 @@ impl VectorMap for OneHot {
             push(slot as u32, 1.0);
         }
         Ok(())
+    }
+
+    fn invalid_fate(&self) -> Option<Fate> {
+        (self.handle_invalid == OneHotInvalid::Keep).then_some(Fate::Kept)
+    }
+
+    fn invalid(&self, k: usize, x: &[f64]) -> Option<Reason> {
+        match self.category(k, x[0]) {
+            Some(_) => None,
+            None if x[0].is_nan() => Some(Reason::Missing),
+            None => Some(Reason::Unseen),
+        }
     }
 
     fn save(&self, _: &mut Arrays) -> Value {

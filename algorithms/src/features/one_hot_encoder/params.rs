@@ -35,6 +35,7 @@ pub struct OneHotEncoderParams {
     pub drop_last: bool,
     /// What to do with missing values and values that are no category: `error`, or `keep` them as one more category.
     /// Default: `error`.
+    /// What is kept is counted, by column and reason, in the report of a run.
     pub handle_invalid: OneHotInvalid,
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::{Attribute, Column, ColumnType, SchemaError};
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::{Arrays, ModelError};
 use serde::{Deserialize, Serialize};
@@ -156,8 +157,16 @@ impl ScalarMap for Indexing {
         }
     }
 
-    fn drops_rows(&self) -> bool {
-        self.handle_invalid == HandleInvalid::Skip
+    fn invalid_fate(&self) -> Option<Fate> {
+        self.handle_invalid.fate()
+    }
+
+    fn invalid(&self, at: At, value: Datum<'_>) -> Option<Reason> {
+        match (self.tables[at.column].find(value), value) {
+            (Some(_), _) => None,
+            (None, Datum::Missing) => Some(Reason::Missing),
+            (None, _) => Some(Reason::Unseen),
+        }
     }
 
     fn save(&self, _: &mut Arrays) -> Value {

@@ -39,6 +39,7 @@ pub struct StringIndexerParams {
     pub string_order_type: StringOrderType,
     /// What to do with missing values and categories not seen in training: `error`, `skip` the row, or `keep` them together
     /// under one more index, after all others, named `__unknown__`. Default: `error`.
+    /// What is skipped or kept is counted, by column and reason, in the report of a run.
     pub handle_invalid: HandleInvalid,
     /// Most distinct values a column may have, at least 1: a column of free text or numbers is stopped early. Default: 100000.
     #[schemars(range(min = 1))]

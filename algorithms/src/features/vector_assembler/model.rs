@@ -9,6 +9,7 @@ use emberline_pipeline::datasets::{
     Attribute, Batch, Column, ColumnType, DataError, Element, Schema, SchemaError, SchemaErrors,
     Slot, VectorColumn,
 };
+use emberline_pipeline::invalid::{Fate, Reason};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::extend;
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
@@ -218,6 +219,35 @@ impl Transformer for VectorAssembler {
 
     fn drops_rows(&self) -> bool {
         self.params.handle_invalid == HandleInvalid::Skip
+    }
+
+    fn invalid_fate(&self) -> Option<Fate> {
+        self.params.handle_invalid.fate()
+    }
+
+    fn find_invalid(
+        &self,
+        batch: &Batch,
+        note: &mut dyn FnMut(usize, Reason, usize),
+    ) -> Result<(), DataError> {
+        for (k, name) in self.inputs(batch.schema())?.iter().enumerate() {
+            let mut see = |v: f64, row: usize| {
+                if v.is_nan() {
+                    note(k, Reason::Missing, row);
+                } else if v.is_infinite() {
+                    note(k, Reason::Infinite, row);
+                }
+            };
+            if batch.schema().get(name)?.ty.is_vector() {
+                let x = batch.vector(name)?;
+                (0..x.rows()).for_each(|i| x.for_each_stored(i, |_, v| see(v, i)));
+            } else {
+                let x = batch.numbers(name)?;
+                (0..x.len())
+                    .for_each(|i| see(if x.is_valid(i) { x.value(i) } else { f64::NAN }, i));
+            }
+        }
+        Ok(())
     }
 
     fn bind(&self, input: &Schema) -> Result<Option<Arc<dyn Transformer>>, SchemaErrors> {

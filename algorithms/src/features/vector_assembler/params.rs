@@ -17,6 +17,7 @@ pub struct VectorAssemblerParams {
     /// Name of the vector column. Default: `features`.
     pub output: String,
     /// What to do with missing values: `error`, `skip` the row, or `keep` them missing (trees can use them). Default: `error`.
+    /// What is skipped or kept is counted, by column and reason, in the report of a run.
     pub handle_invalid: HandleInvalid,
     /// Width of the stored numbers: `f64`, or `f32` for half the memory. Default: `f64`.
     pub element: Element,
