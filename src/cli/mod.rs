@@ -99,9 +99,20 @@ struct ModelOnData {
     /// Format of the data, where the name does not tell: csv, jsonl, parquet, libsvm, arrow.
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Number of threads; 0 means one a core.
-    #[arg(long, default_value_t = 0)]
+    /// Number of threads, at most 1,024; 0 means one a core.
+    #[arg(long, default_value_t = 0, value_parser = threads)]
     threads: usize,
+}
+
+/// A number of threads that a machine may have.
+fn threads(text: &str) -> std::result::Result<usize, String> {
+    let threads: usize = text
+        .parse()
+        .map_err(|_| "expected a whole number, 0 or more")?;
+    if threads > 1024 {
+        return Err("must be at most 1024; 0 takes one a core".to_owned());
+    }
+    Ok(threads)
 }
 
 impl ModelOnData {

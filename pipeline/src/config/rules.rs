@@ -19,7 +19,8 @@ use crate::registry::{Kind, Registry};
 pub(super) const TABLES: [&str; 6] = ["data", "pipeline", "evaluate", "engine", "output", "env"];
 /// A memory limit below this holds not even one block.
 const LEAST_MEMORY: u64 = 1 << 20;
-const MOST_THREADS: usize = 4096;
+/// More than any machine gives a process that is to gain from it; a larger number is a slip, and threads are not free.
+const MOST_THREADS: usize = 1024;
 /// Seconds between checkpoints, at most: a day.
 const LONGEST_INTERVAL: f64 = 86_400.0;
 const MOST_PARTITIONS: usize = 1 << 20;
@@ -221,7 +222,7 @@ pub(super) fn engine(options: &EngineOptions, root: &DeTable<'_>, notes: &mut No
         );
     }
     if options.threads > MOST_THREADS {
-        let what = format!("`engine.threads` must be at most {MOST_THREADS}");
+        let what = format!("`engine.threads` must be at most {MOST_THREADS}; 0 takes one a core");
         notes.at(place(root, &["engine", "threads"]), what);
     }
     if !(0.0..=LONGEST_INTERVAL).contains(&options.checkpoint_interval) {

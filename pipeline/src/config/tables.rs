@@ -86,7 +86,7 @@ pub struct EngineOptions {
     pub pool: Option<String>,
     /// File with the token of a cluster that asks for one. Default: none.
     pub token_file: Option<String>,
-    /// Threads of this machine; 0 means one a core. Default: 0.
+    /// Threads of this machine, at most 1,024; 0 means one a core. Default: 0.
     pub threads: usize,
     /// Seconds of work that are done again, at most, after a kill: how often `train` writes its checkpoint, a file beside the
     /// model (`NAME.ember.checkpoint`) that is gone once the model is written. 0: after every round. Default: 30.

@@ -66,7 +66,7 @@ const ONE_LINE: &[(&str, &str, &str, &str)] = &[
     ("metrics", "on_train = 1", "31:12", "`evaluate.on_train`"),
     ("kind", "kind = \"cluster\"", "34:8", "this build has no cluster engine (use kind = \"local\")"),
     ("kind", "kind = \"spark\"", "34:8", "unknown choice `spark`"),
-    ("threads", "threads = 100000", "35:11", "`engine.threads` must be at most 4096"),
+    ("threads", "threads = 1025", "35:11", "`engine.threads` must be at most 1024"),
     ("threads", "thread = 1", "35:1", "unknown key `engine.thread` (did you mean `threads`?)"),
     ("model", "model = \"\"", "38:9", "`output.model` must not be empty"),
     ("model", "model = \"reports/toy\"", "39:10", "`output.report` must be another path than `output.model`"),
