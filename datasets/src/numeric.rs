@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// - in: finite numbers, each with a finite weight that is not negative; a number of weight 0 counts as absent
 /// - out: mean, min and max in the unit of the numbers, variance in its square
-/// - cost: O(1) per number, 56 bytes of state
+/// - cost: O(1) per number, 64 bytes of state
 ///
 /// Weights are frequencies: a row of weight 2 and two rows of weight 1 are the same. Spread is the sum of squared
 /// deviations from the running mean, never a difference of large sums, and the mean carries a second word with its
 /// rounding error: numbers that share their first digits (1e7 + 0.1) keep the others. The mean of finite numbers is finite, up to the
-/// largest there are; their spread is infinite where the sum of squares is beyond any number. Merging depends on the order and
+/// largest there are, and so are variance and deviation wherever the true ones are: a sum of squares out of range is kept in units of
+/// `2^1200` or `2^-1200`, and a deviation is right where its square is no number any more. Merging depends on the order and
 /// the shape of the merges in the last bits; merge along a fixed tree (as rounds do) for equal bits.
 ///
 /// # Source
@@ -24,13 +25,43 @@ pub struct Moments {
     mean: f64,
     /// What `mean` lost to rounding.
     low: f64,
+    /// In the square of `2^(600 unit)`.
     m2: f64,
+    /// 0; 1 where the sum of squares is beyond any number, -1 where it is below those that keep all digits.
+    unit: i8,
     min: f64,
     max: f64,
 }
 
 /// Numbers summed before they are merged with those before.
 const RUN: usize = 512;
+
+/// Below this, squares of deviations may be subnormal and have lost digits.
+const SMALL: f64 = f64::from_bits((1023 - 960) << 52);
+
+/// `v * 2^(600 steps)`. Exact wherever the result is a normal number; infinite or 0 beyond the range.
+#[inline(always)]
+#[must_use]
+pub fn raised(v: f64, steps: i8) -> f64 {
+    const UP: f64 = f64::from_bits((1023 + 600) << 52);
+    const DOWN: f64 = f64::from_bits((1023 - 600) << 52);
+    let factor = if steps > 0 { UP } else { DOWN };
+    (0..steps.unsigned_abs()).fold(v, |v, _| v * factor)
+}
+
+/// Sum of squared deviations of a run from its mean `mean + low`, in the square of `2^(600 UNIT)`.
+fn spread<const UNIT: i8>(run: &[f64], mean: f64, low: f64) -> f64 {
+    let (mean, low) = (raised(mean, -UNIT), raised(low, -UNIT));
+    let away = |x: f64| (if UNIT == 0 { x } else { raised(x, -UNIT) } - mean) - low;
+    let left = lanes(run, 0.0, |sum, x| sum + away(x), |a, b| a + b);
+    let square = lanes(run, 0.0, |sum, x| sum + away(x) * away(x), |a, b| a + b);
+    // What the mean lost to rounding is taken off the squares again; where those are infinite that is nothing.
+    if square < f64::INFINITY {
+        (square - left * left / run.len() as f64).max(0.0)
+    } else {
+        f64::INFINITY
+    }
+}
 
 /// Folds numbers in eight lanes, which are then folded in order.
 fn lanes(
@@ -70,19 +101,54 @@ impl Moments {
         }
         self.include(value, value, 1);
         self.weight += weight;
-        let delta = (value - self.mean) - self.low;
-        if !delta.is_finite() {
-            return self.far_apart(value, weight / self.weight);
-        }
-        self.shift(delta * (weight / self.weight));
-        self.m2 += weight * delta * ((value - self.mean) - self.low);
+        let before = *self;
+        let share = weight / self.weight;
+        self.step(value, (value - self.mean) - self.low, share);
+        let after = *self;
+        let away = |m: &Self, unit: i8| {
+            let small = |v: f64| raised(v, -unit);
+            (small(value) - small(m.mean)) - small(m.low)
+        };
+        self.settle(|unit| {
+            before.squares(unit) + weight * away(&before, unit) * away(&after, unit)
+        });
     }
 
-    /// Moves the mean by `share` of the way to a number so far off that their difference, and with it the spread, is beyond any
-    /// number.
-    fn far_apart(&mut self, mean: f64, share: f64) {
-        self.mean = self.mean * (1.0 - share) + mean * share;
-        (self.low, self.m2) = (0.0, f64::INFINITY);
+    /// Moves the mean by `share` of the way to a number that is `delta` off; by shares of the two where that is beyond any number.
+    fn step(&mut self, to: f64, delta: f64, share: f64) {
+        if delta.is_finite() {
+            self.shift(delta * share);
+        } else {
+            self.mean = self.mean * (1.0 - share) + to * share;
+            self.low = 0.0;
+        }
+    }
+
+    /// The sum of squared deviations in the square of `2^(600 unit)`.
+    fn squares(&self, unit: i8) -> f64 {
+        raised(self.m2, 2 * (self.unit - unit))
+    }
+
+    /// Takes over the sum of squared deviations, which `squares` gives in a unit, in one that holds it: 1 wherever that does, so that
+    /// ordinary numbers meet no scaling at all.
+    fn settle(&mut self, squares: impl Fn(i8) -> f64) {
+        let plain = squares(0);
+        (self.m2, self.unit) = if !plain.is_finite() {
+            (squares(1), 1)
+        } else if plain < SMALL && self.min < self.max {
+            // Numbers far from 0 lie further apart than this; should one be out of range all the same, nothing is lost.
+            let large = squares(-1);
+            if large.is_finite() {
+                (large, -1)
+            } else {
+                (plain, 0)
+            }
+        } else {
+            (plain, 0)
+        };
+        if self.m2 == 0.0 {
+            self.unit = 0;
+        }
     }
 
     /// Adds finite numbers of weight 1. As accurate as [`Moments::push`] for each, and several times as fast: short runs are
@@ -105,35 +171,30 @@ impl Moments {
             mean: origin,
             low: 0.0,
             m2: 0.0,
+            unit: 0,
             min: lanes(run, origin, f64::min, f64::min),
             max: lanes(run, origin, f64::max, f64::max),
         };
-        if !step.is_finite() {
-            return moments.of_large(run);
-        }
-        moments.shift(step);
-        let (mean, low) = (moments.mean, moments.low);
-        let away = |x: f64| (x - mean) - low;
-        let left = lanes(run, 0.0, |sum, x| sum + away(x), |a, b| a + b);
-        let square = lanes(run, 0.0, |sum, x| sum + away(x) * away(x), |a, b| a + b);
-        // What the mean lost to rounding is taken off the squares again; where those are infinite that is nothing.
-        moments.m2 = if square < f64::INFINITY {
-            (square - left * left / n).max(0.0)
+        if step.is_finite() {
+            moments.shift(step);
         } else {
-            square
-        };
+            moments.mean = Self::mean_of_large(run);
+        }
+        let (mean, low) = (moments.mean, moments.low);
+        moments.settle(|unit| match unit {
+            0 => spread::<0>(run, mean, low),
+            1 => spread::<1>(run, mean, low),
+            _ => spread::<-1>(run, mean, low),
+        });
         moments
     }
 
-    /// The moments of numbers whose sum is beyond any number, with the mean of their thousandth parts (2^-10, which is exact):
-    /// a run has fewer numbers.
-    fn of_large(mut self, run: &[f64]) -> Self {
+    /// The mean of numbers whose sum is beyond any number, by that of their thousandth parts (2^-10, which is exact): a run has fewer
+    /// numbers.
+    fn mean_of_large(run: &[f64]) -> f64 {
         const PART: f64 = 1.0 / 1024.0;
         let parts: Vec<f64> = run.iter().map(|x| x * PART).collect();
-        let small = Self::of_run(&parts);
-        self.mean = small.mean() / PART;
-        self.m2 = small.m2 / (PART * PART);
-        self
+        Self::of_run(&parts).mean() / PART
     }
 
     /// Adds the numbers summarised in `later`.
@@ -146,22 +207,24 @@ impl Moments {
             return;
         }
         self.include(later.min, later.max, later.count);
-        let before = self.weight;
+        let before = *self;
         self.weight += later.weight;
         let share = later.weight / self.weight;
         let delta = (later.mean - self.mean) + (later.low - self.low);
-        if !delta.is_finite() {
-            return self.far_apart(later.mean, share);
-        }
-        self.shift(delta * share);
-        let between = delta * delta * (before * share);
-        self.m2 += later.m2
-            + if between < f64::INFINITY {
-                between
+        self.step(later.mean, delta, share);
+        let between = |unit: i8| {
+            let small = |v: f64| raised(v, -unit);
+            let delta =
+                (small(later.mean) - small(before.mean)) + (small(later.low) - small(before.low));
+            let square = delta * delta * (before.weight * share);
+            if square < f64::INFINITY {
+                square
             } else {
                 // Small weights may bring the product back.
-                delta * (before * share) * delta
-            };
+                delta * (before.weight * share) * delta
+            }
+        };
+        self.settle(|unit| before.squares(unit) + (later.squares(unit) + between(unit)));
     }
 
     fn include(&mut self, min: f64, max: f64, count: u64) {
@@ -201,7 +264,7 @@ impl Moments {
     /// Weighted sum of squared deviations from the mean.
     #[must_use]
     pub fn m2(&self) -> f64 {
-        self.m2
+        self.squares(0)
     }
 
     /// Least number; `None` without numbers.
@@ -220,7 +283,7 @@ impl Moments {
     #[must_use]
     pub fn variance(&self) -> f64 {
         if self.weight > 1.0 {
-            self.m2 / (self.weight - 1.0)
+            raised(self.m2 / (self.weight - 1.0), 2 * self.unit)
         } else {
             0.0
         }
@@ -230,16 +293,20 @@ impl Moments {
     #[must_use]
     pub fn population_variance(&self) -> f64 {
         if self.weight > 0.0 {
-            self.m2 / self.weight
+            raised(self.m2 / self.weight, 2 * self.unit)
         } else {
             0.0
         }
     }
 
-    /// Sample standard deviation, the root of [`Moments::variance`].
+    /// Sample standard deviation, the root of [`Moments::variance`], also where that is out of range.
     #[must_use]
     pub fn sd(&self) -> f64 {
-        self.variance().sqrt()
+        if self.weight > 1.0 {
+            raised((self.m2 / (self.weight - 1.0)).sqrt(), self.unit)
+        } else {
+            0.0
+        }
     }
 }
 
@@ -356,7 +423,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_of_numbers_near_the_largest_is_finite_and_a_spread_beyond_any_number_is_infinite() {
+    fn the_mean_of_numbers_near_the_largest_is_finite_and_a_deviation_beyond_any_number_is_infinite()
+     {
         let large = [1.7e308, -1.7e308, 1.6e308, 1.5e308, -1.7e308];
         // The sum of the tenths, times two: exact scaling aside, the mean of five.
         let mean = 2.0 * large.iter().map(|x| x / 10.0).sum::<f64>();
@@ -377,5 +445,73 @@ mod tests {
         let mut far = Moments::default();
         far.push_all(&[1e200, -1e200, 3e200, -3e200, 7e199]);
         assert_eq!(far.variance(), f64::INFINITY);
+    }
+
+    #[test]
+    fn deviations_are_those_of_the_scaled_numbers_wherever_squares_are_out_of_range() {
+        let shape = [1.0, -1.0, 0.5, -0.0, 0.75, 1.0, -0.25];
+        let wanted = Moments::of(shape);
+        // Powers of two, so that only the range differs; at 2^-1070 the numbers are subnormal and still exact.
+        for power in [
+            1023, 1000, 600, 530, 512, -300, -500, -530, -600, -1000, -1070,
+        ] {
+            let by = |v: f64, power: i32| v * 2_f64.powi(power / 2) * 2_f64.powi(power - power / 2);
+            let values = shape.map(|v| by(v, power));
+            let mut at_once = Moments::default();
+            at_once.push_all(&values);
+            let parts = |at: usize| {
+                vec![
+                    Moments::of(values[..at].to_vec()),
+                    Moments::of(values[at..].to_vec()),
+                ]
+            };
+            let mut twice = Moments::of(values[..3].to_vec());
+            twice.push(values[3], 2.0);
+            for found in [Moments::of(values), at_once, tree(parts(3)), tree(parts(1))] {
+                // A handful of roundings; subnormal results have 2^-1074 as their last digit.
+                let near = |found: f64, wanted: f64| {
+                    (found - wanted).abs() <= 1e-14 * wanted + 8.0 * 5e-324
+                };
+                assert!(
+                    near(found.sd(), by(wanted.sd(), power)),
+                    "2^{power}: {found:?}"
+                );
+                let variance = by(by(wanted.variance(), power), power);
+                assert!(
+                    found.variance() == variance || near(found.variance(), variance),
+                    "2^{power}: {found:?}"
+                );
+                assert_eq!(
+                    (found.min(), found.max()),
+                    (Some(by(-1.0, power)), Some(by(1.0, power)))
+                );
+            }
+            assert!(twice.sd() > 0.0 && twice.sd().is_finite());
+        }
+    }
+
+    #[test]
+    fn a_variance_is_finite_though_its_sum_of_squares_is_not() {
+        // 100 numbers of either sign: the squares add up to 4e308, the variance is 4.04e306.
+        let values: Vec<f64> = (0..100)
+            .map(|i| if i % 2 == 0 { 2e153 } else { -2e153 })
+            .collect();
+        let mut found = Moments::default();
+        found.push_all(&values);
+        assert_relative_eq!(
+            found.variance(),
+            4e306 * (100.0 / 99.0),
+            max_relative = 1e-14
+        );
+        assert_eq!(found.m2(), f64::INFINITY);
+        // A tiny spread beside a large one is nothing; the other way round it is not lost.
+        found.merge(&Moments::of([1e-200, 2e-200]));
+        assert!(found.variance() > 3.9e306);
+        let mut small = Moments::of([1e-200, 2e-200]);
+        small.merge(&Moments::of([1e-200, 2e-200]));
+        assert_relative_eq!(small.sd(), 1e-200 / 3_f64.sqrt(), max_relative = 1e-14);
+        let mut apart = Moments::of([0.0; 2]);
+        apart.merge(&Moments::of([1e-200; 2]));
+        assert_relative_eq!(apart.sd(), 1e-200 / 3_f64.sqrt(), max_relative = 1e-14);
     }
 }

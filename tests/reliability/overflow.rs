@@ -76,9 +76,8 @@ fn moments(dice: &mut Dice) -> Result<(), String> {
     let mean = raised(total / n as f64, exponent);
     let centre = total / n as f64;
     let (squares, _) = sum(small.iter().map(|x| (x - centre) * (x - centre)));
-    // The sum of squares is what is kept, so a variance is held to be finite where that is.
-    let squares = raised(squares, 2 * exponent);
-    let variance = squares / (n - 1) as f64;
+    let variance = raised(squares / (n - 1) as f64, 2 * exponent);
+    let sd = raised((squares / (n - 1) as f64).sqrt(), exponent);
     let mut runs = Moments::default();
     runs.push_all(&v);
     let at = dice.below(n);
@@ -96,11 +95,19 @@ fn moments(dice: &mut Dice) -> Result<(), String> {
             ));
         }
         // A hair below the largest number the two may end on either side of it.
-        let edge = squares > 1e308 && found.m2() > 1e308;
+        let edge = variance > 1e308 && found.variance() > 1e308;
         if !edge && !close(found.variance(), variance, variance) {
             return Err(format!(
                 "variance {how}: {:e}, not {variance:e}, of {v:?}",
                 found.variance()
+            ));
+        }
+        // The root is a number where its square is none, at either end of the range.
+        let edge = sd > 1e308 && found.sd() > 1e308;
+        if !edge && !close(found.sd(), sd, sd) {
+            return Err(format!(
+                "deviation {how}: {:e}, not {sd:e}, of {v:?}",
+                found.sd()
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! Parameters of the standard scaler, and how they turn moments into scales.
 
-use emberline_pipeline::datasets::{DataError, Dataset};
+use emberline_pipeline::datasets::{DataError, Dataset, Moments};
 use emberline_pipeline::{ParamCheck, ParamSet, Result, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,12 +74,18 @@ impl ScalerParams for StandardScalerParams {
         run: &Run,
     ) -> Result<(Vec<SlotScale>, u64)> {
         let found = present_moments(data, columns, run)?;
-        if let Some(j) = found.slots.iter().position(|m| !m.sd().is_finite())
+        // Deviations of these very rows must be numbers too, or their scaled values are none.
+        let reach = |end: Option<f64>, mean: f64| end.is_none_or(|v| (v - mean).is_finite());
+        let fits = |m: &Moments| {
+            let mean = if self.with_mean { m.mean() } else { 0.0 };
+            m.sd().is_finite() && reach(m.min(), mean) && reach(m.max(), mean)
+        };
+        if let Some(j) = found.slots.iter().position(|m| !fits(m))
             && self.with_std
         {
             let name = slot_names(data, columns).swap_remove(j);
             return Err(DataError::Unusable(format!(
-                "column `{name}`: its values lie so far apart that their variance is beyond any number; divide them before this stage, or set `with_std = false`"
+                "column `{name}`: its values lie so far apart that their deviations are beyond any number; divide them before this stage, or set `with_std = false`"
             ))
             .into());
         }

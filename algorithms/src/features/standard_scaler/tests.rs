@@ -179,17 +179,26 @@ fn later_rows_are_scaled_by_the_numbers_of_training_and_need_the_same_width() {
 }
 
 #[test]
-fn a_spread_beyond_any_number_is_refused_and_the_mean_alone_still_serves() {
+fn a_deviation_beyond_any_number_is_refused_and_one_whose_square_alone_is_serves() {
+    let most = [Some(1.7e308), Some(-1.7e308), Some(1.7e308)];
+    let most = table(vec![floats("x", &most)]);
     let far = table(vec![floats("x", &[Some(1e200), Some(-1e200), Some(3e200)])]);
     let params = StandardScalerParams {
         input: Some("x".into()),
         ..StandardScalerParams::default()
     };
-    let (error, _) = failure(params.clone(), &far);
+    let (error, _) = failure(params.clone(), &most);
     assert!(
         error.contains("column `x`") && error.contains("beyond any number"),
         "{error}"
     );
+    // The deviation of 1, -1 and 3 is 2.
+    for (scaled, wanted) in numbers_of(&check_stage(params.clone(), &far), "x")
+        .iter()
+        .zip([0.5, -0.5, 1.5])
+    {
+        assert_relative_eq!(scaled.unwrap(), wanted, max_relative = 1e-14);
+    }
     let centred = StandardScalerParams {
         with_mean: true,
         with_std: false,
