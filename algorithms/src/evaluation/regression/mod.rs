@@ -51,7 +51,7 @@ fn fits(schema: &Schema, columns: &EvaluatorColumns) -> Result<(), SchemaErrors>
 
 /// Measures a regressor in one pass.
 ///
-/// `r2 = 1 - SS_err / SS_tot` with `SS_tot` about the mean label; it has no value where all labels are equal.
+/// A figure is finite wherever the true one is, whatever its sums. `r2 = 1 - SS_err / SS_tot` with `SS_tot` about the mean label; it has no value where all labels are equal.
 #[derive(Debug, Clone)]
 pub struct RegressionEvaluator {
     columns: EvaluatorColumns,
@@ -71,30 +71,32 @@ impl Evaluator for RegressionEvaluator {
             prediction: self.columns.prediction.clone(),
             weight: weight_of(schema, &self.columns)?,
         };
-        let sums = require_rows(run.scan(data, &pass.columns(), &pass)?, |s| s.weight)?;
+        let sums = require_rows(run.scan(data, &pass.columns(), &pass)?, |s| s.plain.weight)?;
         let mut values = BTreeMap::new();
-        let mse = sums.squared / sums.weight;
-        values.insert("mse".to_owned(), mse);
-        values.insert("rmse".to_owned(), mse.sqrt());
-        values.insert("mae".to_owned(), sums.absolute / sums.weight);
-        let offset = sums.mean_prediction - sums.mean_label;
-        values.insert(
-            "explained_variance".to_owned(),
-            sums.m2_prediction / sums.weight + offset * offset,
-        );
-        if sums.m2_label > 0.0 {
-            values.insert("r2".to_owned(), 1.0 - sums.squared / sums.m2_label);
+        let mut add = |name: &str, value: f64| {
+            values.insert(name.to_owned(), value);
+        };
+        add("mse", sums.figure(2, |s| s.squared / s.weight));
+        add("rmse", sums.figure(1, |s| (s.squared / s.weight).sqrt()));
+        add("mae", sums.figure(1, |s| s.absolute / s.weight));
+        let explained = |s: &moments::Sums| {
+            let offset = s.mean_prediction - s.mean_label;
+            s.m2_prediction / s.weight + offset * offset
+        };
+        add("explained_variance", sums.figure(2, explained));
+        if let Some(unexplained) = sums.unexplained() {
+            add("r2", 1.0 - unexplained);
         }
         let mut out = Metrics {
             rows: sums.rows,
             ..Metrics::default()
         };
-        keep(
-            &mut out,
-            values,
-            &wanted,
-            "all labels are equal, so there is no variance to explain",
-        );
+        let why = if values.values().all(|v| v.is_finite()) {
+            "all labels are equal, so there is no variance to explain"
+        } else {
+            "it is beyond any number, or all labels are equal"
+        };
+        keep(&mut out, values, &wanted, why);
         Ok(out)
     }
 

@@ -1,5 +1,6 @@
 //! The one pass of the regression evaluator.
 
+use emberline_pipeline::datasets::numeric::raised;
 use emberline_pipeline::datasets::{Batch, DataError};
 use emberline_pipeline::{Partial, Round};
 use serde::{Deserialize, Serialize};
@@ -14,10 +15,17 @@ pub struct Pass {
     pub weight: Option<String>,
 }
 
-/// Weighted moments of label, prediction and error.
+/// Weighted moments of label, prediction and error, as they are and, where a sum is beyond any number, of the numbers in units of 2^600.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Moments {
     pub rows: u64,
+    pub plain: Sums,
+    pub far: Option<Sums>,
+}
+
+/// Weighted moments of label, prediction and error.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Sums {
     pub weight: f64,
     pub mean_label: f64,
     pub m2_label: f64,
@@ -60,13 +68,27 @@ impl Round for Pass {
         let label = finite(batch, &self.label)?;
         let prediction = finite(batch, &self.prediction)?;
         let w = weights(batch, self.weight.as_deref())?;
-        let total: f64 = w.iter().sum();
-        let divisor = if total > 0.0 { total } else { 1.0 };
-        let (mean_label, m2_label) = moments(&label, &w, divisor);
-        let (mean_prediction, m2_prediction) = moments(&prediction, &w, divisor);
-        let errors = || label.iter().zip(&prediction).map(|(y, p)| y - p).zip(&w);
+        let plain = Sums::of(&label, &prediction, &w);
+        let far = (!plain.is_finite()).then(|| {
+            let small = |v: &[f64]| v.iter().map(|v| raised(*v, -1)).collect::<Vec<f64>>();
+            Sums::of(&small(&label), &small(&prediction), &w)
+        });
         Ok(Moments {
             rows: batch.num_rows() as u64,
+            plain,
+            far,
+        })
+    }
+}
+
+impl Sums {
+    fn of(label: &[f64], prediction: &[f64], w: &[f64]) -> Self {
+        let total: f64 = w.iter().sum();
+        let divisor = if total > 0.0 { total } else { 1.0 };
+        let (mean_label, m2_label) = moments(label, w, divisor);
+        let (mean_prediction, m2_prediction) = moments(prediction, w, divisor);
+        let errors = || label.iter().zip(prediction).map(|(y, p)| y - p).zip(w);
+        Self {
             weight: total,
             mean_label,
             m2_label,
@@ -74,7 +96,45 @@ impl Round for Pass {
             m2_prediction,
             squared: errors().map(|(e, w)| w * e * e).sum(),
             absolute: errors().map(|(e, w)| w * e.abs()).sum(),
-        })
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        let means = self.mean_label.is_finite() && self.mean_prediction.is_finite();
+        let squares = self.m2_label.is_finite() && self.m2_prediction.is_finite();
+        means && squares && self.squared.is_finite() && self.absolute.is_finite()
+    }
+
+    /// The same of the numbers in units of 2^600.
+    fn far(&self) -> Self {
+        Self {
+            weight: self.weight,
+            mean_label: raised(self.mean_label, -1),
+            m2_label: raised(self.m2_label, -2),
+            mean_prediction: raised(self.mean_prediction, -1),
+            m2_prediction: raised(self.m2_prediction, -2),
+            squared: raised(self.squared, -2),
+            absolute: raised(self.absolute, -1),
+        }
+    }
+
+    fn merge(&mut self, later: &Self) {
+        let (wa, wb) = (self.weight, later.weight);
+        (self.mean_label, self.m2_label) = combine(
+            (self.mean_label, self.m2_label),
+            (later.mean_label, later.m2_label),
+            wa,
+            wb,
+        );
+        (self.mean_prediction, self.m2_prediction) = combine(
+            (self.mean_prediction, self.m2_prediction),
+            (later.mean_prediction, later.m2_prediction),
+            wa,
+            wb,
+        );
+        self.weight += later.weight;
+        self.squared += later.squared;
+        self.absolute += later.absolute;
     }
 }
 
@@ -93,22 +153,44 @@ fn combine(a: (f64, f64), b: (f64, f64), wa: f64, wb: f64) -> (f64, f64) {
 
 impl Partial for Moments {
     fn merge(&mut self, later: Self) {
-        let (wa, wb) = (self.weight, later.weight);
-        (self.mean_label, self.m2_label) = combine(
-            (self.mean_label, self.m2_label),
-            (later.mean_label, later.m2_label),
-            wa,
-            wb,
-        );
-        (self.mean_prediction, self.m2_prediction) = combine(
-            (self.mean_prediction, self.m2_prediction),
-            (later.mean_prediction, later.m2_prediction),
-            wa,
-            wb,
-        );
+        let far = |m: &Self| m.far.unwrap_or_else(|| m.plain.far());
+        let (mut own, other) = (far(self), far(&later));
+        self.plain.merge(&later.plain);
         self.rows += later.rows;
-        self.weight += later.weight;
-        self.squared += later.squared;
-        self.absolute += later.absolute;
+        own.merge(&other);
+        self.far =
+            (self.far.is_some() || later.far.is_some() || !self.plain.is_finite()).then_some(own);
+    }
+}
+
+impl Moments {
+    fn far(&self) -> Sums {
+        self.far.unwrap_or_else(|| self.plain.far())
+    }
+
+    /// A figure of the plain sums, in the unit of the numbers (1) or its square (2); of the far ones where it is beyond any number.
+    pub fn figure(&self, power: i8, of: impl Fn(&Sums) -> f64) -> f64 {
+        let plain = of(&self.plain);
+        if plain.is_finite() {
+            plain
+        } else {
+            raised(of(&self.far()), power)
+        }
+    }
+
+    /// Sum of squared errors by that of squared deviations of the label; `None` where all labels are equal.
+    pub fn unexplained(&self) -> Option<f64> {
+        let (squared, total, far) = (self.plain.squared, self.plain.m2_label, self.far());
+        let any = if total.is_finite() {
+            total
+        } else {
+            far.m2_label
+        } > 0.0;
+        any.then(|| match (squared.is_finite(), total.is_finite()) {
+            (true, true) => squared / total,
+            (true, false) => raised(squared / far.m2_label, -2),
+            (false, true) => raised(far.squared / total, 2),
+            (false, false) => far.squared / far.m2_label,
+        })
     }
 }

@@ -138,3 +138,45 @@ fn no_rows_no_weight_and_a_wrong_name_are_errors() {
         "{error}"
     );
 }
+
+#[test]
+fn figures_of_numbers_near_the_largest_are_those_of_the_scaled_numbers() {
+    let shape = [
+        (0.75, 0.5, 1.0),
+        (-0.5, -0.25, 2.0),
+        (0.25, 0.5, 1.0),
+        (-0.875, -0.75, 0.5),
+    ];
+    let wanted = measure(&table(&shape), true, 1).unwrap();
+    // Powers of two up to the largest: sums, squares, both, or nothing are beyond any number.
+    for power in [1023, 1000, 700, 511, 300] {
+        let scale = 2_f64.powi(power);
+        let large = shape.map(|(y, p, w)| (y * scale, p * scale, w));
+        let near = |name: &str, wanted: f64, found: f64| {
+            // A handful of roundings.
+            let close = (found - wanted).abs() <= 1e-14 * wanted.abs();
+            assert!(
+                close || found == wanted,
+                "2^{power}, {name}: {found:e}, not {wanted:e}"
+            );
+        };
+        let found = measure(&table(&large), true, 1).unwrap();
+        near("r2", wanted.values["r2"], found.values["r2"]);
+        for name in ["rmse", "mae"] {
+            near(name, wanted.values[name] * scale, found.values[name]);
+        }
+        for name in ["mse", "explained_variance"] {
+            // What is beyond any number is left out, and said to be.
+            let value = found.values.get(name).copied().unwrap_or(f64::INFINITY);
+            near(name, wanted.values[name] * scale * scale, value);
+            let left_out = format!("{:?}", found.warnings).contains(&format!("`{name}`"));
+            assert_eq!(left_out, value.is_infinite());
+        }
+    }
+    // Errors that are finite beside labels whose squares are not; blocks of either kind merged.
+    let mut rows = vec![(1e200, 1e200, 1.0); 9_000];
+    rows.extend([(0.0, 3.0, 1.0); 9_000]);
+    let found = measure(&table(&rows), false, 2).unwrap();
+    assert_eq!((found.values["mae"], found.values["mse"]), (1.5, 4.5));
+    assert_eq!(found.values["r2"], 1.0);
+}
