@@ -9,13 +9,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use emberline_datasets::batch::sparse_vectors;
+use emberline_datasets::recipe::Step as Written;
 use emberline_datasets::{
     Attribute, Batch, Column, DataError, Dataset, RowOp, Schema, SchemaErrors, Slot,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::engine::{Partial, Round};
+use crate::engine::{Jobs, Partial, Round};
+use crate::model_file;
 use crate::run::Run;
 use crate::stage::Transformer;
 
@@ -172,7 +174,44 @@ struct Step {
 struct Steps {
     steps: Vec<Step>,
     inputs: Vec<String>,
+    slots: usize,
     output: Arc<Schema>,
+}
+
+/// Name of [`Steps`] among the steps of a dataset.
+const STEPS: &str = "pipeline/invalid_rows";
+
+/// Adds the pass and its step.
+pub(crate) fn jobs(jobs: &mut Jobs) {
+    jobs.round::<InvalidRound>();
+    jobs.step_by(STEPS, |step, registry| {
+        type Stages = Vec<(Vec<u8>, Option<usize>)>;
+        let (stages, inputs, slots): (Stages, Vec<String>, usize) = step.read()?;
+        let read = |(bytes, first): (Vec<u8>, Option<usize>)| {
+            let stage = model_file::stage_from_bytes(&bytes, registry)
+                .map_err(|e| DataError::format(STEPS, e))?;
+            Ok(Step { stage, first })
+        };
+        let steps: std::result::Result<Vec<Step>, DataError> =
+            stages.into_iter().map(read).collect();
+        Ok(Arc::new(Steps {
+            steps: steps?,
+            inputs,
+            slots,
+            output: noted(slots)?,
+        }))
+    });
+}
+
+/// The schema of the notes.
+fn noted(slots: usize) -> std::result::Result<Arc<Schema>, SchemaErrors> {
+    let slots = (0..slots).map(|j| Slot {
+        name: j.to_string(),
+        column: NOTES.to_owned(),
+        attribute: Attribute::Binary,
+    });
+    let column = Column::vector(NOTES, slots.collect()).sparse();
+    Ok(Arc::new(Schema::new(vec![column])?))
 }
 
 /// The stages, those of nested pipelines in their place, each with the number of the outermost one it belongs to.
@@ -228,16 +267,11 @@ impl Steps {
             }
         }
         steps.reverse();
-        let slots = (0..slots).map(|j| Slot {
-            name: j.to_string(),
-            column: NOTES.to_owned(),
-            attribute: Attribute::Binary,
-        });
-        let output = Schema::new(vec![Column::vector(NOTES, slots.collect()).sparse()])?;
         let steps = Self {
             steps,
             inputs: needed.into_iter().collect(),
-            output: Arc::new(output),
+            slots,
+            output: noted(slots)?,
         };
         Ok((steps, policies))
     }
@@ -258,6 +292,16 @@ impl RowOp for Steps {
 
     fn outputs(&self, _: &Schema) -> Vec<String> {
         vec![NOTES.to_owned()]
+    }
+
+    fn step(&self) -> Option<std::result::Result<Written, DataError>> {
+        let stage = |step: &Step| {
+            let bytes = model_file::stage_to_bytes(&*step.stage);
+            let bytes = bytes.map_err(|e| DataError::format(step.stage.name(), e))?;
+            Ok((bytes, step.first))
+        };
+        let stages: std::result::Result<Vec<_>, DataError> = self.steps.iter().map(stage).collect();
+        Some(stages.and_then(|s| Written::of(STEPS, &(s, &self.inputs, self.slots))))
     }
 
     fn apply(&self, batch: Batch) -> std::result::Result<Batch, DataError> {

@@ -323,6 +323,7 @@ impl Registry {
         let mut jobs = Jobs::default();
         crate::train::jobs(&mut jobs);
         crate::stage::jobs(&mut jobs);
+        crate::invalid::jobs(&mut jobs);
         for shared in &self.shared {
             shared(&mut jobs);
         }
