@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::engine::Jobs;
-use crate::model_file;
 use crate::invalid::{Fate, Reason};
+use crate::model_file;
 use crate::persist::Arrays;
 use crate::predictor::ScoreClasses;
 use crate::row::{RowLayout, RowStep};
