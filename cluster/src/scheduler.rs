@@ -302,13 +302,14 @@ impl View {
     async fn status(&self) -> Status {
         let alive = self.slots.executor_heartbeats();
         self.desk.keep_reports(|id| alive.contains_key(id));
+        let jobs = self.jobs().await;
         let mut executors: Vec<ExecutorStatus> = Vec::new();
         for meta in self.slots.registered_executor_metadata().await {
-            let (slots, running, failures, set_aside) = self.slots.of(&meta.id);
+            let (slots, failures, set_aside) = self.slots.of(&meta.id);
             executors.push(ExecutorStatus {
                 address: format!("{}:{}", meta.host, meta.port),
                 slots,
-                running,
+                running: 0,
                 failures,
                 set_aside,
                 worker: self.desk.report_of(&meta.id),
@@ -316,7 +317,15 @@ impl View {
             });
         }
         executors.sort_by(|a, b| a.address.cmp(&b.address));
-        let jobs = self.jobs().await;
+        let at_work = |id: &str| {
+            jobs.iter()
+                .flat_map(|j| &j.running)
+                .filter(|(_, e)| e == id)
+                .count()
+        };
+        for executor in &mut executors {
+            executor.running = at_work(&executor.id) as u32;
+        }
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs_f64(),

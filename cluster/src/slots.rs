@@ -59,7 +59,6 @@ pub(crate) struct Slots {
 #[derive(Default)]
 struct State {
     capacity: BTreeMap<String, u32>,
-    running: BTreeMap<String, u32>,
     health: BTreeMap<String, Health>,
     homes: HashMap<(Digest, usize), Home>,
     /// When a part was first left waiting for its home.
@@ -98,13 +97,12 @@ impl Slots {
         !self.lock().waiting.is_empty()
     }
 
-    /// Slots, running parts, failures and whether it is set aside.
-    pub(crate) fn of(&self, executor: &str) -> (u32, u32, u32, bool) {
+    /// Slots, failures and whether it is set aside.
+    pub(crate) fn of(&self, executor: &str) -> (u32, u32, bool) {
         let state = self.lock();
         let health = state.health.get(executor);
         (
             state.capacity.get(executor).copied().unwrap_or(0),
-            state.running.get(executor).copied().unwrap_or(0),
             health.map_or(0, |h| h.failures),
             health.is_some_and(Health::is_aside),
         )
@@ -270,7 +268,6 @@ fn deal_one(
     if let Some(n) = free.get_mut(&executor) {
         *n -= 1;
     }
-    *state.running.entry(executor.clone()).or_default() += 1;
     let task_id = stage.task_infos.len();
     let mut info = create_task_info(executor.clone(), task_id);
     info.global_input_partition_ids = vec![part];
@@ -311,7 +308,6 @@ impl ClusterState for Slots {
         let mut free: BTreeMap<String, u32> = BTreeMap::new();
         {
             let mut state = self.lock();
-            state.running.clone_from(&running);
             state.waiting.retain(|(job, _), _| jobs.contains_key(job));
             state.submitted.retain(|job, _| jobs.contains_key(job));
             state.dealt.retain(|(job, _, _), _| jobs.contains_key(job));
@@ -410,7 +406,6 @@ impl ClusterState for Slots {
         {
             let mut state = self.lock();
             state.capacity.remove(executor_id);
-            state.running.remove(executor_id);
             state.health.remove(executor_id);
             state.homes.retain(|_, home| home.executor != executor_id);
         }

@@ -4,8 +4,8 @@ use emberline::pipeline::train::{EvaluateOptions, evaluate_model};
 use emberline::prelude::*;
 use serde_json::json;
 
+use super::ModelOnData;
 use super::output::{Out, count, number, table};
-use super::{ModelOnData, interruptible};
 
 #[derive(Debug, clap::Args)]
 pub struct EvaluateArgs {
@@ -24,7 +24,7 @@ pub struct EvaluateArgs {
 
 pub fn run(args: &EvaluateArgs, registry: &Registry) -> Result<()> {
     let (file, saved, data) = args.on.open(registry)?;
-    let run = interruptible(Run::local(0, args.on.threads));
+    let run = args.on.run()?;
     let options = EvaluateOptions {
         metrics: args.metrics.clone(),
         allow_training_rows: args.on_train,

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use emberline::config::EngineKind;
+use emberline::config::{EngineKind, EngineOptions};
 use emberline::datasets::source::open_like;
 use emberline::pipeline::model_file::Saved;
 use emberline::prelude::*;
@@ -102,6 +102,12 @@ struct ModelOnData {
     /// Number of threads, at most 1,024; 0 means one a core.
     #[arg(long, default_value_t = 0, value_parser = threads)]
     threads: usize,
+    /// Compute on the cluster of the scheduler at this address.
+    #[arg(long, value_name = "URL")]
+    scheduler: Option<String>,
+    /// File with the token of the cluster.
+    #[arg(long, value_name = "FILE", requires = "scheduler")]
+    token_file: Option<String>,
 }
 
 /// A number of threads that a machine may have.
@@ -116,6 +122,27 @@ fn threads(text: &str) -> std::result::Result<usize, String> {
 }
 
 impl ModelOnData {
+    /// A run on this machine, or on the cluster that is named.
+    fn run(&self) -> Result<Run> {
+        let engine = EngineOptions {
+            kind: match self.scheduler {
+                Some(_) => EngineKind::Cluster,
+                None => EngineKind::Local,
+            },
+            scheduler: self.scheduler.clone(),
+            token_file: self.token_file.clone(),
+            threads: self.threads,
+            ..EngineOptions::default()
+        };
+        let name = self.model.file_stem().unwrap_or_default();
+        let run = on_engine(
+            Run::local(0, self.threads),
+            &engine,
+            &name.to_string_lossy(),
+        )?;
+        Ok(interruptible(run))
+    }
+
     /// Loads the model, and opens the data as far as their schema.
     fn open(&self, registry: &Registry) -> Result<(ModelFile, Saved, Dataset)> {
         let (file, saved) = ModelFile::load_with_digest(&self.model, registry)?;
@@ -178,16 +205,25 @@ pub fn main() -> ExitCode {
 
 /// The run of a config, on the engine it names.
 fn run_of(config: &Config) -> Result<Run> {
-    let run = config.run();
-    if config.engine.kind == EngineKind::Local {
-        return Ok(run);
+    on_engine(config.run(), &config.engine, &config.name)
+}
+
+#[cfg(feature = "cluster")]
+fn on_engine(run: Run, engine: &EngineOptions, name: &str) -> Result<Run> {
+    match engine.kind {
+        EngineKind::Local => Ok(run),
+        EngineKind::Cluster => Ok(run.with_engine(emberline::cluster::engine(engine, name)?)),
     }
-    #[cfg(feature = "cluster")]
-    return Ok(run.with_engine(emberline::cluster::engine(&config.engine, &config.name)?));
-    #[cfg(not(feature = "cluster"))]
-    Err(Error::Usage(
-        "this build has no cluster engine: build it with `--features cluster`, or set engine.kind = \"local\"".to_owned(),
-    ))
+}
+
+#[cfg(not(feature = "cluster"))]
+fn on_engine(run: Run, engine: &EngineOptions, _: &str) -> Result<Run> {
+    match engine.kind {
+        EngineKind::Local => Ok(run),
+        EngineKind::Cluster => Err(Error::Usage(
+            "this build has no cluster engine: build it with `--features cluster`, or compute on this machine (engine.kind = \"local\")".to_owned(),
+        )),
+    }
 }
 
 /// A run whose cancel switch is thrown by Ctrl-C and SIGTERM; a second signal ends the process at once.

@@ -117,8 +117,18 @@ fn r_43_a_driver_that_is_killed_resumes_to_the_same_model() {
 #[test]
 fn r_44_without_any_executor_a_run_ends_with_an_error_and_not_in_silence() {
     let cluster = Cluster::up(1, &["--grace", "2", "--no-restart"]);
-    let training = kmeans().begin(&cluster, "lost", &["--overwrite"]);
+    // Minutes of work, so that none of it is done when the executor goes.
+    let job = config(
+        "long",
+        "[[pipeline]]\nstage = \"kmeans\"\nk = 500\nn_init = 50\nmax_iter = 1000\ntol = 0.0\n",
+    );
+    let training = job.begin(&cluster, "lost", &["--overwrite"]);
+    let begun = Instant::now();
     while cluster.at_work() == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the run did not begin"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     cluster

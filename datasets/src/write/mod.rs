@@ -3,6 +3,7 @@
 //! A [`TableWriter`] writes a [`WholeFile`]: a target is whole or untouched.
 
 mod csv;
+mod folder;
 mod jsonl;
 mod parquet;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::csv::CsvWriter;
+pub use self::folder::{MANIFEST, Manifest, PartFile, extension_of, write_part};
 use self::jsonl::JsonlWriter;
 use self::parquet::ParquetTable;
 pub(crate) use self::value::{Value, date, timestamp, value};

@@ -1,9 +1,13 @@
 //! The engine of one machine.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory, Slot, map_in_order};
+use emberline_datasets::write::{Manifest, write_part};
+use emberline_datasets::{
+    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, map_in_order,
+};
 use rayon::prelude::*;
 
 use super::in_order::InOrder;
@@ -148,6 +152,25 @@ impl Engine for Local {
             Ok(data.read(i, None)?)
         };
         self.install(|| map_in_order(n, read, each))
+    }
+
+    fn write_parts(
+        &self,
+        data: &Dataset,
+        folder: &Path,
+        format: Format,
+        run: &Run,
+    ) -> Result<Manifest> {
+        Manifest::begin(folder)?;
+        let parts = data.partitions()?.into_iter().filter(|p| !p.is_empty());
+        let check = || run.cancel.check().map_err(|_| DataError::Cancelled);
+        let write = |(i, chunks)| write_part(data, chunks, folder, i, format, &check);
+        let files = self.install(|| {
+            let files: std::result::Result<Vec<_>, DataError> =
+                parts.enumerate().map(write).collect();
+            Ok(files?)
+        })?;
+        Ok(Manifest::commit(folder, format, files)?)
     }
 
     fn fan_out(

@@ -20,9 +20,11 @@ mod spilled;
 mod tree;
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
+use emberline_datasets::write::Manifest;
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Format, Memory};
 
 use crate::Result;
 use crate::run::Run;
@@ -86,6 +88,18 @@ pub trait Engine: Send + Sync {
         run: &Run,
         each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
     ) -> Result<()>;
+
+    /// Writes all rows of a dataset into a folder, a file a partition, committed by one manifest. Row order is that of the files.
+    ///
+    /// # Errors
+    /// Reading or writing fails, or the run was stopped.
+    fn write_parts(
+        &self,
+        data: &Dataset,
+        folder: &Path,
+        format: Format,
+        run: &Run,
+    ) -> Result<Manifest>;
 
     /// Independent pieces of work over all blocks, those of these indices. The blocks are let go as soon as what the pieces share
     /// is gathered: a caller that has no further use for them hands over the only reference. Each output is handed to `each` in

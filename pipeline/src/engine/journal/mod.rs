@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use emberline_datasets::files::{Disk, RealDisk};
-use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Memory};
+use emberline_datasets::write::Manifest;
+use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Format, Memory};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -226,6 +227,16 @@ impl Engine for Journal {
         each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
     ) -> Result<()> {
         self.inner.each_batch(data, run, each)
+    }
+
+    fn write_parts(
+        &self,
+        data: &Dataset,
+        folder: &Path,
+        format: Format,
+        run: &Run,
+    ) -> Result<Manifest> {
+        self.inner.write_parts(data, folder, format, run)
     }
 
     fn fan_out(

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use emberline_datasets::write::write_part;
 use emberline_datasets::{Batch, Block, BlockSpec, DataError, Dataset, Memory};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -207,6 +208,18 @@ impl Host {
                     &|partial| round.save_erased(partial),
                     cancel,
                 )
+            }
+            (
+                Task::Write { folder, format },
+                Part::Chunks {
+                    chunks,
+                    first_block: number,
+                },
+            ) => {
+                let rows = self.open(job.rows, blobs)?;
+                let check = || cancel.check().map_err(|_| DataError::Cancelled);
+                let write = || write_part(&rows.data, chunks, folder, number, *format, &check);
+                Ok(Answer::Written(self.pool.install(write)?))
             }
             (Task::Pieces { work, blocks }, Part::Pieces(pieces)) => {
                 let state = load(&work.state)?;

@@ -1,9 +1,11 @@
 //! What driver and hosts tell each other, as bytes.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use emberline_datasets::recipe::Recipe;
-use emberline_datasets::{BlockSpec, DataError, Slot};
+use emberline_datasets::write::PartFile;
+use emberline_datasets::{BlockSpec, DataError, Format, Slot};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::tree::Node;
@@ -55,6 +57,8 @@ pub(super) enum Task {
         round: Named,
         n_chunks: usize,
     },
+    /// Write the rows as a file of a folder.
+    Write { folder: PathBuf, format: Format },
     /// Pieces of work, each over all blocks.
     Pieces { work: Named, blocks: Payload },
 }
@@ -71,7 +75,7 @@ pub(super) struct Blocks {
 /// One part of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Part {
-    /// These chunks; their first block has this number.
+    /// These chunks; their first block, or the file they become, has this number.
     Chunks {
         chunks: Range<usize>,
         first_block: usize,
@@ -86,6 +90,7 @@ pub(super) enum Answer {
     Pinned(Pinned),
     /// Partials of the largest nodes inside the part.
     Nodes(Vec<(Node, Option<Vec<u8>>)>),
+    Written(PartFile),
     /// Outputs of pieces, in order.
     Outputs(Vec<Vec<u8>>),
 }

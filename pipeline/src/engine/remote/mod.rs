@@ -14,10 +14,14 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use emberline_datasets::{Batch, Block, BlockSpec, DataError, Dataset, Memory, Slot, spread};
+use emberline_datasets::write::Manifest;
+use emberline_datasets::{
+    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, spread,
+};
 
 use super::bytes::{from_bytes, to_bytes};
 use super::pinned::{Elsewhere, unnamed_slots};
@@ -370,6 +374,39 @@ impl Engine for Remote {
         each: &mut (dyn FnMut(Batch) -> Result<()> + Send),
     ) -> Result<()> {
         self.local.each_batch(data, run, each)
+    }
+
+    fn write_parts(
+        &self,
+        data: &Dataset,
+        folder: &Path,
+        format: Format,
+        run: &Run,
+    ) -> Result<Manifest> {
+        let Ok(recipe) = data.recipe() else {
+            return self.local.write_parts(data, folder, format, run);
+        };
+        let folder = std::path::absolute(folder).map_err(|e| DataError::io(folder, e))?;
+        Manifest::begin(&folder)?;
+        let rows = self.put(to_bytes(&Rows { recipe, spec: None })?)?;
+        let mut parts = self.chunk_parts(data.chunks()?.len())?;
+        for (i, part) in parts.iter_mut().enumerate() {
+            if let Part::Chunks { first_block, .. } = part {
+                *first_block = i;
+            }
+        }
+        let task = Task::Write {
+            folder: folder.clone(),
+            format,
+        };
+        let mut files = Vec::with_capacity(parts.len());
+        for answer in self.ask(rows, task, "write", &parts, run)? {
+            let Answer::Written(file) = answer else {
+                return unexpected();
+            };
+            files.push(file);
+        }
+        Ok(Manifest::commit(&folder, format, files)?)
     }
 
     fn fan_out(
