@@ -26,7 +26,7 @@ use crate::error::{ClusterError, Result};
 use crate::node::{Codec, JobExec, MISSING, Part, join};
 use crate::scheduler::AGENT;
 use crate::status::Status;
-use crate::{Digest, Job, MESSAGE, hex};
+use crate::{Answer, Digest, Job, MESSAGE, hex};
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
@@ -244,8 +244,8 @@ impl Client {
     ///
     /// # Errors
     /// A part panicked on every executor, nothing moved for too long, the cluster was away for too long, or `cancelled` said so.
-    pub fn submit(&self, job: &Job, cancelled: &dyn Fn() -> bool) -> Result<Vec<Vec<u8>>> {
-        let mut answers: Vec<Option<Vec<u8>>> = vec![None; job.parts.len()];
+    pub fn submit(&self, job: &Job, cancelled: &dyn Fn() -> bool) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Option<Answer>> = vec![None; job.parts.len()];
         let mut since = Instant::now();
         let mut stuck = 0;
         loop {
@@ -292,7 +292,7 @@ impl Client {
         job: &Job,
         open: &[usize],
         cancelled: &dyn Fn() -> bool,
-        answers: &mut [Option<Vec<u8>>],
+        answers: &mut [Option<Answer>],
     ) -> std::result::Result<(), Miss> {
         let peer = &self.options.scheduler;
         let failed = |message: String| ClusterError::Failed {
@@ -421,7 +421,7 @@ impl Client {
         job: &Job,
         open: &[usize],
         locations: Vec<PartitionLocation>,
-        answers: &mut [Option<Vec<u8>>],
+        answers: &mut [Option<Answer>],
     ) -> std::result::Result<(), Miss> {
         // Locations of tasks that ran on executors lost since are still among them: of each part, the newest counts.
         let mut newest: BTreeMap<u32, PartitionLocation> = BTreeMap::new();
@@ -440,7 +440,10 @@ impl Client {
                     for part in parts {
                         match answers.get_mut(part.number) {
                             Some(slot) if open.contains(&part.number) && slot.is_none() => {
-                                *slot = Some(part.answer);
+                                *slot = Some(Answer {
+                                    executor: part.executor,
+                                    bytes: part.answer,
+                                });
                             }
                             _ => tracing::warn!(
                                 "job `{}`: another answer to part {} from {} is left aside",

@@ -63,6 +63,15 @@ pub struct Job {
     pub parts: Vec<Vec<u8>>,
 }
 
+/// The answer to a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Id of the executor that gave it.
+    pub executor: String,
+    /// What its worker gave.
+    pub bytes: Vec<u8>,
+}
+
 /// Computes parts of jobs inside an executor.
 pub trait Worker: Send + Sync + 'static {
     /// The answer for a part. Errors are answers too; a panic fails the job and leaves the executor alive.

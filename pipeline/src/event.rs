@@ -90,10 +90,18 @@ pub enum Event {
         /// The same by column and reason.
         columns: Vec<InvalidValues>,
     },
-    /// A partition's machine was lost; it is computed anew.
-    PartitionLost {
-        /// Partition number.
-        partition: usize,
+    /// A round, or some pieces of work, were computed by other processes.
+    JobComputed {
+        /// Stage name; empty between stages.
+        stage: String,
+        /// What was computed: the name of the round or work.
+        job: String,
+        /// Wall time, the way there and back included.
+        seconds: f64,
+        /// Bytes that were sent with each part.
+        bytes_sent: u64,
+        /// Its parts.
+        parts: Vec<PartComputed>,
     },
     /// Something the user should know and that stops nothing.
     Warning {
@@ -109,6 +117,19 @@ pub enum Event {
         /// False where it failed or was interrupted.
         ok: bool,
     },
+}
+
+/// A part of a job as it came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartComputed {
+    /// Its number.
+    pub part: usize,
+    /// Who computed it.
+    pub executor: String,
+    /// Bytes of its answer.
+    pub bytes: u64,
+    /// Whether its blocks were there already; `None` where it needs none.
+    pub kept: Option<bool>,
 }
 
 impl Event {

@@ -7,7 +7,7 @@ use emberline_cluster::{Client, Job, Status};
 
 use super::failed;
 use crate::pipeline::Cancel;
-use crate::pipeline::engine::remote::{BlobId, Carrier, Request};
+use crate::pipeline::engine::remote::{BlobId, Carried, Carrier, Request};
 use crate::prelude::*;
 
 /// How long the number of executors is taken for granted.
@@ -68,7 +68,7 @@ impl Carrier for ClusterCarrier {
         self.client.put(&id, bytes).map_err(failed)
     }
 
-    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Carried>> {
         let job = Job {
             name: request.name.clone(),
             run: self.run.clone(),
@@ -77,8 +77,14 @@ impl Carrier for ClusterCarrier {
             payload: request.job.clone(),
             parts: request.parts.clone(),
         };
-        self.client
+        let answers = self
+            .client
             .submit(&job, &|| cancel.is_cancelled())
-            .map_err(failed)
+            .map_err(failed)?;
+        let carried = answers.into_iter().map(|answer| Carried {
+            by: answer.executor,
+            bytes: answer.bytes,
+        });
+        Ok(carried.collect())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::datasets::random::Draw;
 use crate::pipeline::Cancel;
 use crate::pipeline::Registry;
-use crate::pipeline::engine::remote::{BlobId, Blobs, Carrier, Host, Remote, Request};
+use crate::pipeline::engine::remote::{BlobId, Blobs, Carried, Carrier, Host, Remote, Request};
 use crate::prelude::*;
 
 /// Carries each part of a request to a host that the draw names, last part first: so rows, blocks and what they remember are as often
@@ -58,12 +58,15 @@ impl Carrier for Scattered {
         Ok(())
     }
 
-    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Carried>> {
         let draw = self.draw.at(request.number);
-        let mut answers: Vec<Vec<u8>> = Vec::with_capacity(request.parts.len());
+        let mut answers = Vec::with_capacity(request.parts.len());
         for (i, part) in request.parts.iter().enumerate().rev() {
-            let host = &self.hosts[(draw.bits(i as u64) % self.hosts.len() as u64) as usize];
-            answers.push(host.compute(&request.job, part, self, cancel));
+            let host = (draw.bits(i as u64) % self.hosts.len() as u64) as usize;
+            answers.push(Carried {
+                by: host.to_string(),
+                bytes: self.hosts[host].compute(&request.job, part, self, cancel),
+            });
         }
         answers.reverse();
         Ok(answers)

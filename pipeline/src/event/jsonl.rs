@@ -80,6 +80,7 @@ impl EventSink for JsonLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::PartComputed;
     use crate::invalid::{Fate, InvalidValues, Reason};
 
     /// One of each variant with the line it must give: readers of old logs rely on it.
@@ -153,8 +154,19 @@ mod tests {
                 r#"{"event":"invalid_rows","among":"training rows","stage":"string_indexer","fate":"skipped","rows":2,"columns":[{"column":"town","reason":"missing","rows":2}]}"#,
             ),
             (
-                Event::PartitionLost { partition: 4 },
-                r#"{"event":"partition_lost","partition":4}"#,
+                Event::JobComputed {
+                    stage: stage(),
+                    job: "kmeans/assign".to_owned(),
+                    seconds: 0.5,
+                    bytes_sent: 96,
+                    parts: vec![PartComputed {
+                        part: 0,
+                        executor: "50051-2f".to_owned(),
+                        bytes: 128,
+                        kept: Some(true),
+                    }],
+                },
+                r#"{"event":"job_computed","stage":"kmeans","job":"kmeans/assign","seconds":0.5,"bytes_sent":96,"parts":[{"part":0,"executor":"50051-2f","bytes":128,"kept":true}]}"#,
             ),
             (
                 Event::Warning {
@@ -197,7 +209,7 @@ mod tests {
             | Event::StageFinished { .. }
             | Event::MetricComputed { .. }
             | Event::InvalidRows { .. }
-            | Event::PartitionLost { .. }
+            | Event::JobComputed { .. }
             | Event::Warning { .. }
             | Event::RunFinished { .. } => {}
         }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::job::{
-    Answer, Blocks, Job, Outcome, Part, Payload, Pinned as Facts, Rows, Task, unexpected,
+    Answer, Blocks, Job, Part, Payload, Pinned as Facts, Reply, Rows, Task, unexpected,
 };
 use super::{BlobId, block_of};
 use crate::engine::bytes::{from_bytes, to_bytes};
@@ -121,10 +121,11 @@ impl Host {
     /// Computes a part of a job. The answer tells of errors too: it is always sent back.
     #[must_use]
     pub fn compute(&self, job: &[u8], part: &[u8], blobs: &dyn Blobs, cancel: &Cancel) -> Vec<u8> {
-        let outcome: Outcome = self
-            .answer(job, part, blobs, cancel)
+        let mut kept = None;
+        let outcome = self
+            .answer(job, part, blobs, cancel, &mut kept)
             .map_err(super::job::Failure::from);
-        to_bytes(&outcome).unwrap_or_default()
+        to_bytes(&Reply { kept, outcome }).unwrap_or_default()
     }
 
     /// What is held now.
@@ -153,6 +154,7 @@ impl Host {
         part: &[u8],
         blobs: &dyn Blobs,
         cancel: &Cancel,
+        kept: &mut Option<bool>,
     ) -> Result<Answer> {
         let job: Job = from_bytes("job", job)?;
         let part: Part = from_bytes("part", part)?;
@@ -170,7 +172,8 @@ impl Host {
                 let round = self
                     .jobs
                     .round_over_blocks(&round.name, &load(&round.state)?)?;
-                let pinned = self.partition(job.rows, &chunks, blobs, cancel)?.0;
+                let (pinned, made) = self.partition(job.rows, &chunks, blobs, cancel)?;
+                *kept = Some(made.is_none());
                 let units = first_block..first_block + pinned.n_blocks();
                 self.nodes(
                     units,

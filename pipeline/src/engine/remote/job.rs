@@ -138,8 +138,16 @@ impl From<Failure> for Error {
     }
 }
 
-/// An answer or an error, as bytes come back.
+/// An answer or an error.
 pub(super) type Outcome = std::result::Result<Answer, Failure>;
+
+/// What comes back, as bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reply {
+    /// Whether the blocks of the part were there already; `None` where it needs none.
+    pub kept: Option<bool>,
+    pub outcome: Outcome,
+}
 
 pub(super) fn unexpected<T>() -> Result<T> {
     Err(Error::Engine(

@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use emberline_datasets::write::Manifest;
 use emberline_datasets::{
@@ -29,11 +30,12 @@ use super::round::{BlockSource, Boxed, ErasedRound, ErasedWork};
 use super::tree::{Node, gather};
 use super::{Engine, Local, Pinned};
 use crate::Result;
+use crate::event::{Event, PartComputed};
 use crate::run::{Cancel, Run};
 
 pub use host::{Blobs, Host, HostStatus};
 pub use job::BlobId;
-use job::{Answer, Blocks, Job, Named, Outcome, Part, Payload, Rows, Task, unexpected};
+use job::{Answer, Blocks, Job, Named, Outcome, Part, Payload, Reply, Rows, Task, unexpected};
 
 /// Bytes that still travel with each part of a job; longer ones are fetched by digest, once by each host.
 const INLINE: usize = 64 << 10;
@@ -59,7 +61,16 @@ pub trait Carrier: Send + Sync {
     ///
     /// # Errors
     /// A part could not be computed anywhere, or `cancel` was thrown.
-    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Vec<u8>>>;
+    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Carried>>;
+}
+
+/// An answer as it came back.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    /// Name of the process that computed it.
+    pub by: String,
+    /// What [`Host::compute`] gave.
+    pub bytes: Vec<u8>,
 }
 
 /// Work to be done, as bytes.
@@ -143,14 +154,31 @@ impl Remote {
             job: to_bytes(&job)?.into(),
             parts: parts.iter().map(to_bytes).collect::<Result<_>>()?,
         };
-        let answers = self.carrier.carry(&request, &run.cancel)?;
-        if answers.len() != parts.len() {
+        let started = Instant::now();
+        let carried = self.carrier.carry(&request, &run.cancel)?;
+        if carried.len() != parts.len() {
             return unexpected();
         }
-        answers
-            .iter()
-            .map(|bytes| Ok(from_bytes::<Outcome>("answer", bytes)??))
-            .collect()
+        let mut computed = Vec::with_capacity(parts.len());
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(parts.len());
+        for (part, Carried { by, bytes }) in carried.into_iter().enumerate() {
+            let Reply { kept, outcome } = from_bytes("answer", &bytes)?;
+            computed.push(PartComputed {
+                part,
+                executor: by,
+                bytes: bytes.len() as u64,
+                kept,
+            });
+            outcomes.push(outcome);
+        }
+        run.emit(&Event::JobComputed {
+            stage: run.stage().to_owned(),
+            job: name.to_owned(),
+            seconds: started.elapsed().as_secs_f64(),
+            bytes_sent: request.job.len() as u64,
+            parts: computed,
+        });
+        outcomes.into_iter().map(|outcome| Ok(outcome?)).collect()
     }
 
     fn merge<U>(

@@ -153,11 +153,15 @@ impl Carrier for Here {
         Ok(())
     }
 
-    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+    fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Carried>> {
         let parts = request.parts.iter().enumerate();
-        let mut answers: Vec<Vec<u8>> = parts
+        let mut answers: Vec<Carried> = parts
             .map(|(i, part)| {
-                self.hosts[i % self.hosts.len()].compute(&request.job, part, self, cancel)
+                let i = i % self.hosts.len();
+                Carried {
+                    by: i.to_string(),
+                    bytes: self.hosts[i].compute(&request.job, part, self, cancel),
+                }
             })
             .collect();
         if self.mixed_up == Some(request.number) {
@@ -319,4 +323,21 @@ fn rows_that_only_this_process_has_are_computed_here() {
         sum(&expected, &local).to_bits()
     );
     assert_eq!(here.hosts[0].status().misses, 0);
+}
+
+#[test]
+fn events_tell_who_computed_what_and_whether_its_blocks_were_kept() {
+    use crate::event::EventLog;
+    let here = Here::new(2, 2, None);
+    let log = Arc::new(EventLog::default());
+    let run = run(&here).with_events(log.clone());
+    let pinned = run.pin(&table(), &spec()).unwrap();
+    run.round(&pinned, &Add::ALL).unwrap();
+    let events = log.events();
+    let [_, Event::JobComputed { job, parts, .. }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(job, Add::NAME);
+    let told: Vec<_> = parts.iter().map(|p| (&*p.executor, p.kept)).collect();
+    assert_eq!(told, [("0", Some(true)), ("1", Some(true))]);
 }
