@@ -37,8 +37,24 @@ pub trait Vectors: Simd {
     /// Lane `i` of `a[j]` becomes lane `j` of the `i`-th.
     fn transpose(self, a: [Self::F32; 16]) -> [Self::F32; 16];
 
+    /// Lane `i` is the sum of all lanes of `a[i]`: of each four those two apart, then the last two; then the fours.
+    #[inline(always)]
+    fn sums(self, a: [Self::F32; 16]) -> Self::F32 {
+        let t = self.transpose(a);
+        let mut fours = [t[0]; 4];
+        for (q, four) in fours.iter_mut().enumerate() {
+            let even = self.add(t[4 * q], t[4 * q + 2]);
+            let odd = self.add(t[4 * q + 1], t[4 * q + 3]);
+            *four = self.add(even, odd);
+        }
+        let [p, q, r, s] = fours;
+        self.add(self.add(p, q), self.add(r, s))
+    }
+
     /// All lanes equal.
     fn splat_bits(self, value: u32) -> Self::U32;
+    /// From memory.
+    fn load_bits(self, from: &[u32; 16]) -> Self::U32;
     /// To memory.
     fn store_bits(self, a: Self::U32, to: &mut [u32; 16]);
     /// `then` where `a` is less than `b`, else `otherwise`; the latter where one is not a number.
@@ -49,6 +65,14 @@ pub trait Vectors: Simd {
         then: Self::U32,
         otherwise: Self::U32,
     ) -> Self::U32;
+    /// `then` where `a` is `b`, else `otherwise`.
+    fn select_equal(
+        self,
+        a: Self::U32,
+        b: Self::U32,
+        then: Self::F32,
+        otherwise: Self::F32,
+    ) -> Self::F32;
 
     /// All lanes equal.
     fn splat_wide(self, value: f64) -> Self::F64;
@@ -147,6 +171,13 @@ mod tests {
                 s.store_bits(less, &mut lanes);
                 bits.extend(lanes);
             }
+            let columns = s.transpose(rows);
+            s.store(s.sums(columns), &mut out);
+            bits.extend(out.map(f32::to_bits));
+            let marks: [u32; 16] = std::array::from_fn(|l| l as u32 / 3);
+            let chosen = s.select_equal(s.load_bits(&marks), s.splat_bits(2), x, y);
+            s.store(chosen, &mut out);
+            bits.extend(out.map(f32::to_bits));
             let narrow: [f32; 8] = std::array::from_fn(|l| a[l]);
             let wide: [f64; 8] = std::array::from_fn(|l| 0.1 * l as f64);
             let (p, q) = (s.widen(&narrow), s.load_wide(&wide));

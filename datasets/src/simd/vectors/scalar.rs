@@ -74,6 +74,20 @@ impl Vectors for Scalar {
         std::array::from_fn(|l| if a[l] < b[l] { then[l] } else { otherwise[l] })
     }
     #[inline(always)]
+    fn load_bits(self, from: &[u32; 16]) -> Self::U32 {
+        *from
+    }
+    #[inline(always)]
+    fn select_equal(
+        self,
+        a: Self::U32,
+        b: Self::U32,
+        then: Self::F32,
+        otherwise: Self::F32,
+    ) -> Self::F32 {
+        std::array::from_fn(|l| if a[l] == b[l] { then[l] } else { otherwise[l] })
+    }
+    #[inline(always)]
     fn splat_wide(self, value: f64) -> Self::F64 {
         [value; 8]
     }

@@ -79,6 +79,34 @@ impl Vectors for V4 {
         out
     }
     #[inline(always)]
+    fn sums(self, a: [Self::F32; 16]) -> Self::F32 {
+        let simd = self.avx512f;
+        // Two vectors become one at each step: of pairs, of fours, of eights, of all.
+        let mut fours = [a[0]; 4];
+        for (four, a) in fours.iter_mut().zip(a.as_chunks::<4>().0) {
+            let [p, q, r, s] = *a;
+            let (p, q, r, s) = (cast(p), cast(q), cast(r), cast(s));
+            let (low, high) = (simd._mm512_unpacklo_ps(p, q), simd._mm512_unpackhi_ps(p, q));
+            let pq: Self::F32 = self.add_f32x16(cast(low), cast(high));
+            let (low, high) = (simd._mm512_unpacklo_ps(r, s), simd._mm512_unpackhi_ps(r, s));
+            let rs: Self::F32 = self.add_f32x16(cast(low), cast(high));
+            let low = simd._mm512_unpacklo_pd(cast(pq), cast(rs));
+            let high = simd._mm512_unpackhi_pd(cast(pq), cast(rs));
+            *four = self.add_f32x16(cast(low), cast(high));
+        }
+        let mut pairs = [a[0]; 2];
+        for (pair, fours) in pairs.iter_mut().zip(fours.as_chunks::<2>().0) {
+            let [p, q] = *fours;
+            let even = simd._mm512_shuffle_f32x4::<0x88>(cast(p), cast(q));
+            let odd = simd._mm512_shuffle_f32x4::<0xdd>(cast(p), cast(q));
+            *pair = self.add_f32x16(cast(even), cast(odd));
+        }
+        let [p, q] = pairs;
+        let even = simd._mm512_shuffle_f32x4::<0x88>(cast(p), cast(q));
+        let odd = simd._mm512_shuffle_f32x4::<0xdd>(cast(p), cast(q));
+        self.add_f32x16(cast(even), cast(odd))
+    }
+    #[inline(always)]
     fn splat_bits(self, value: u32) -> Self::U32 {
         self.splat_u32x16(value)
     }
@@ -95,6 +123,21 @@ impl Vectors for V4 {
         otherwise: Self::U32,
     ) -> Self::U32 {
         self.select_u32x16(self.cmp_lt_f32x16(a, b), then, otherwise)
+    }
+    #[inline(always)]
+    fn load_bits(self, from: &[u32; 16]) -> Self::U32 {
+        cast(*from)
+    }
+    #[inline(always)]
+    fn select_equal(
+        self,
+        a: Self::U32,
+        b: Self::U32,
+        then: Self::F32,
+        otherwise: Self::F32,
+    ) -> Self::F32 {
+        let equal = self.avx512f._mm512_cmpeq_epi32_mask(cast(a), cast(b));
+        self.select_f32x16(pulp::b16(equal), then, otherwise)
     }
     #[inline(always)]
     fn splat_wide(self, value: f64) -> Self::F64 {
@@ -209,6 +252,27 @@ impl Vectors for V3 {
         [
             self.select_u32x8(self.cmp_lt_f32x8(a[0], b[0]), then[0], otherwise[0]),
             self.select_u32x8(self.cmp_lt_f32x8(a[1], b[1]), then[1], otherwise[1]),
+        ]
+    }
+    #[inline(always)]
+    fn load_bits(self, from: &[u32; 16]) -> Self::U32 {
+        cast(*from)
+    }
+    #[inline(always)]
+    fn select_equal(
+        self,
+        a: Self::U32,
+        b: Self::U32,
+        then: Self::F32,
+        otherwise: Self::F32,
+    ) -> Self::F32 {
+        let half = |a: pulp::u32x8, b: pulp::u32x8, then, otherwise| {
+            let equal = self.avx2._mm256_cmpeq_epi32(cast(a), cast(b));
+            self.select_f32x8(cast(equal), then, otherwise)
+        };
+        [
+            half(a[0], b[0], then[0], otherwise[0]),
+            half(a[1], b[1], then[1], otherwise[1]),
         ]
     }
     #[inline(always)]

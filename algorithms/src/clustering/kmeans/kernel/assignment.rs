@@ -1,13 +1,16 @@
 //! The assignment of rows to their nearest centres with bounds remembered between rounds.
 
-use super::bounds::{Bounds, DOWN, MOST_BUNDLES, Targets};
-use super::rows::{Rows, all_products};
-use super::screen::{LANES, Least, NO_CENTRE};
-use super::{OnRows, Sink};
-use emberline_datasets::simd::Vectors;
 use std::ops::Range;
 
-/// Numbers of a strip of rows that stay in the second-level cache from the distances to the sums.
+use emberline_datasets::simd::Vectors;
+
+use super::bounds::{Bounds, DOWN, Drift, MOST_BUNDLES, Targets, UP};
+use super::rows::{Rows, all_products};
+use super::screen::{LANES, Least, Lengths, Line, NO_CENTRE};
+use super::sums::Groups;
+use super::{OnRows, Sink};
+
+/// Numbers of a strip of rows that stay in the second-level cache from products to sums.
 const STRIP: usize = 65_536;
 const MOST_ROWS: usize = 512;
 
@@ -23,85 +26,57 @@ pub struct Assignment<'a, 's> {
 
 /// Working memory of a strip.
 struct Strip {
-    /// Squared distance of each row to its centre.
-    distances: Vec<f64>,
-    /// Rows that have to be looked at, and the bundles of each. A row's place here is its slot.
-    open: Vec<(usize, u32)>,
+    /// The bundle of each centre.
+    homes: Vec<u32>,
+    /// Rows that have to be looked at. A row's place here is its slot.
+    open: Vec<usize>,
+    /// Of each slot: its open bundles.
+    bundles: Vec<u32>,
     /// Of each slot, as the screen sees it.
     squares: Vec<f32>,
+    overs: Vec<f32>,
     lengths: Vec<f32>,
+    /// Of each slot: the centre it had, and bounds of the squared distance to it where its bundle is not open; else infinite.
+    own: Vec<u32>,
+    own_low: Vec<f32>,
+    own_high: Vec<f32>,
     /// `(bundles, slots)`: the least two bounds in each open bundle.
     first: Vec<f32>,
     centre: Vec<u32>,
     second: Vec<f32>,
+    /// The least bound from above there.
+    above: Vec<f32>,
     /// Slots for which a bundle is open.
     slots: Vec<usize>,
-}
-
-/// The least two lower bounds of one row.
-#[derive(Clone, Copy)]
-struct Best {
-    first: f32,
-    centre: u32,
-    second: f32,
-}
-
-impl Best {
-    #[inline(always)]
-    fn join(&mut self, other: Self) {
-        if other.first < self.first {
-            self.second = other.second.min(self.first);
-            (self.first, self.centre) = (other.first, other.centre);
-        } else if other.first < self.second {
-            self.second = other.first;
-        }
-    }
-
-    /// A lower bound for all but centre `c`.
-    #[inline(always)]
-    fn without(self, c: u32) -> f32 {
-        if self.centre == c {
-            self.second
-        } else {
-            self.first
-        }
-    }
+    /// Products slot by slot.
+    dots: Vec<Line>,
 }
 
 impl Strip {
-    fn new(rows: usize, bundles: usize) -> Self {
+    fn new(rows: usize, bounds: &Bounds, targets: &Targets) -> Self {
+        let bundles = bounds.bundles * rows;
+        let centres = 0..targets.centres.k() as u32;
         Self {
-            distances: vec![0.0; rows],
+            homes: centres.map(|c| bounds.bundle(targets, c) as u32).collect(),
             open: Vec::with_capacity(rows),
+            bundles: vec![0; rows],
             squares: vec![0.0; rows],
+            overs: vec![0.0; rows],
             lengths: vec![0.0; rows],
-            first: vec![0.0; bundles * rows],
-            centre: vec![0; bundles * rows],
-            second: vec![0.0; bundles * rows],
+            own: vec![NO_CENTRE; rows],
+            own_low: vec![f32::INFINITY; rows],
+            own_high: vec![f32::INFINITY; rows],
+            first: vec![0.0; bundles],
+            centre: vec![0; bundles],
+            second: vec![0.0; bundles],
+            above: vec![0.0; bundles],
             slots: Vec::with_capacity(rows),
+            dots: Vec::new(),
         }
     }
 
-    #[inline(always)]
-    fn in_bundle(&self, slot: usize, b: usize) -> Best {
-        let at = b * self.distances.len() + slot;
-        Best {
-            first: self.first[at],
-            centre: self.centre[at],
-            second: self.second[at],
-        }
-    }
-
-    /// Over the open bundles of a slot, of which there is one.
-    #[inline(always)]
-    fn best(&self, slot: usize, open: u32) -> Best {
-        let mut best = self.in_bundle(slot, open.trailing_zeros() as usize);
-        let mut rest = open & (open - 1);
-        while rest != 0 {
-            best.join(self.in_bundle(slot, rest.trailing_zeros() as usize));
-            rest &= rest - 1;
-        }
-        best
+    fn rows(&self) -> usize {
+        self.squares.len()
     }
 }
 
@@ -112,89 +87,130 @@ impl OnRows for Assignment<'_, '_> {
         let size = (STRIP / d.max(1)).clamp(2 * LANES, MOST_ROWS);
         let size = size.min(n).next_multiple_of(LANES);
         let drift = self.bounds.turn(self.targets, n, self.row_bytes);
-        let mut strip = Strip::new(size, self.bounds.bundles);
+        let mut strip = Strip::new(size, self.bounds, self.targets);
+        let (mut groups, mut distances) = (Groups::default(), vec![0.0; size]);
         for start in (0..n).step_by(size.max(1)) {
             let end = n.min(start + size);
             rows.enter(start..end);
-            self.keep(simd, &mut rows, start..end, drift.as_deref(), &mut strip);
-            if !strip.open.is_empty() {
-                self.bound(simd, &mut rows, &mut strip);
-                self.decide(simd, &mut rows, start, &mut strip);
+            if self.targets.centres.k() == 1 {
+                self.bounds.own[start..end].fill(0);
+            } else {
+                self.list(simd, start..end, drift.as_ref(), &mut strip);
+                if !strip.open.is_empty() {
+                    self.load(simd, &mut rows, drift.is_some(), &mut strip);
+                    self.bound(simd, &rows, &mut strip);
+                    self.decide(simd, &mut rows, &mut strip);
+                }
             }
-            // In row order, whatever was settled how: sums come out the same to the bit.
             let own = &self.bounds.own[start..end];
-            let distances = &strip.distances[..own.len()];
-            self.sink.take(simd, &rows, start, own, distances);
+            let distances = &mut distances[..own.len()];
+            let assigned = (own, &self.targets.centres);
+            self.sink
+                .take(simd, &mut rows, start, assigned, (&mut groups, distances));
+            self.bounds.reach(simd, start, distances);
         }
     }
 }
 
 impl Assignment<'_, '_> {
-    /// Lowers the bounds and lists the rows and bundles that they do not settle.
+    /// Lists the rows that the bounds do not settle.
     #[inline(always)]
-    fn keep<S: Vectors>(
+    fn list<S: Vectors>(
         &mut self,
         simd: S,
-        rows: &mut impl Rows,
         range: Range<usize>,
-        drift: Option<&[f32]>,
+        drift: Option<&Drift>,
         strip: &mut Strip,
     ) {
         strip.open.clear();
-        let (centres, start) = (&self.targets.centres, range.start);
-        if centres.k() == 1 {
-            for i in range {
-                self.bounds.own[i] = 0;
-                strip.distances[i - start] = rows.distance(simd, i, centres.row(0));
-            }
-            return;
-        }
         let Some(drift) = drift else {
-            let all = u32::MAX >> (MOST_BUNDLES - self.bounds.bundles);
-            strip.open.extend(range.map(|i| (i, all)));
+            strip.open.extend(range);
             return;
         };
         // Which rows open is anyone's guess, also the branch predictor's: every row is listed, and only the open ones stay.
-        strip.open.resize(range.len(), (0, 0));
+        strip.open.resize(range.len(), 0);
         let mut n_open = 0;
-        for i in range {
-            let own = self.bounds.own[i] as usize;
-            let distance = rows.distance(simd, i, centres.row(own));
-            strip.distances[i - start] = distance;
-            let open = self.bounds.lower(i, distance, drift);
-            strip.open[n_open] = (i, open);
-            n_open += usize::from(open != 0);
+        for start in range.clone().step_by(LANES) {
+            let open = self.bounds.shift(simd, start, drift);
+            for (i, open) in (start..range.end).zip(open) {
+                strip.open[n_open] = i;
+                n_open += open as usize;
+            }
         }
         strip.open.truncate(n_open);
     }
 
-    /// Bounds the distances of open rows to the centres of their open bundles.
+    /// Fetches the open rows, looks how far their own centres are now, and which bundles that leaves open.
     #[inline(always)]
-    fn bound<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: &mut Strip) {
+    fn load<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: &mut impl Rows,
+        bounded: bool,
+        strip: &mut Strip,
+    ) {
         let (screen, n) = (&self.targets.screen, strip.open.len());
         rows.reserve(n.next_multiple_of(LANES), screen);
-        let (squares, _) = strip.squares.as_chunks_mut::<LANES>();
-        let (lengths, _) = strip.lengths.as_chunks_mut::<LANES>();
-        for (t, (squares, lengths)) in squares.iter_mut().zip(lengths).enumerate() {
-            if t * LANES >= n {
-                break;
-            }
+        for start in (0..n).step_by(LANES) {
             // What is left over is loaded several times.
-            let mut tile = [strip.open[n - 1].0; LANES];
-            for (i, open) in tile.iter_mut().zip(&strip.open[t * LANES..]) {
-                *i = open.0;
+            let mut tile = [strip.open[n - 1]; LANES];
+            let mut own = [0; LANES];
+            for (i, open) in tile.iter_mut().zip(&strip.open[start..]) {
+                *i = *open;
             }
-            let parts = rows.load(simd, t * LANES, tile, screen);
-            let found = screen.lengths(simd, parts);
-            simd.store(found.square, squares);
-            simd.store(found.length, lengths);
+            if bounded {
+                for (own, i) in own.iter_mut().zip(tile) {
+                    *own = self.bounds.own[i];
+                }
+            }
+            let [square, product] = rows.load(simd, start, tile, &own, screen);
+            let found = screen.lengths(simd, square);
+            put(simd, found.square, &mut strip.squares[start..]);
+            put(simd, found.over, &mut strip.overs[start..]);
+            put(simd, found.length, &mut strip.lengths[start..]);
+            let slots = start..n.min(start + LANES);
+            if !bounded {
+                let all = u32::MAX >> (MOST_BUNDLES - self.bounds.bundles);
+                strip.bundles[slots].fill(all);
+                continue;
+            }
+            let (low, high) = screen.between(simd, &own, product, &found);
+            let (mut lows, mut highs, mut near) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            simd.store(low, &mut lows);
+            simd.store(high, &mut highs);
+            let root = simd.mul_add(simd.sqrt(high), simd.splat(UP), simd.splat(0.0));
+            simd.store(root, &mut near);
+            for (l, slot) in slots.enumerate() {
+                let open = self.bounds.open(tile[l], near[l]);
+                strip.bundles[slot] = open;
+                strip.own[slot] = own[l];
+                // Where its bundle is open, the centre is looked at among the others.
+                let apart = open >> strip.homes[own[l] as usize] & 1 == 0;
+                strip.own_low[slot] = if apart { lows[l] } else { f32::INFINITY };
+                strip.own_high[slot] = if apart { highs[l] } else { f32::INFINITY };
+            }
         }
+    }
+
+    /// Bounds the distances of open rows to the centres of their open bundles.
+    #[inline(always)]
+    fn bound<S: Vectors>(&mut self, simd: S, rows: &impl Rows, strip: &mut Strip) {
+        let (n, size) = (strip.open.len(), strip.rows());
         for b in 0..self.bounds.bundles {
+            let row = b * size..b * size + n.next_multiple_of(LANES);
+            strip.first[row.clone()].fill(f32::INFINITY);
+            strip.second[row.clone()].fill(f32::INFINITY);
+            strip.above[row.clone()].fill(f32::INFINITY);
+            strip.centre[row].fill(NO_CENTRE);
             let mut slots = std::mem::take(&mut strip.slots);
-            slots.clear();
-            slots.extend((0..n).filter(|&slot| strip.open[slot].1 >> b & 1 == 1));
-            for tile in slots.chunks(LANES) {
-                self.tile(simd, &*rows, b, tile, strip);
+            slots.resize(n, 0);
+            let mut n_open = 0;
+            for (slot, bundles) in strip.bundles[..n].iter().enumerate() {
+                slots[n_open] = slot;
+                n_open += (bundles >> b & 1) as usize;
+            }
+            for tile in slots[..n_open].chunks(LANES) {
+                self.tile(simd, rows, b, tile, strip);
             }
             strip.slots = slots;
         }
@@ -213,99 +229,204 @@ impl Assignment<'_, '_> {
         let screen = &self.targets.screen;
         let mut slots = [tile[tile.len() - 1]; LANES];
         slots[..tile.len()].copy_from_slice(tile);
-        let (mut squares, mut lengths) = ([0.0; LANES], [0.0; LANES]);
-        for ((slot, square), length) in slots.iter().zip(&mut squares).zip(&mut lengths) {
-            (*square, *length) = (strip.squares[*slot], strip.lengths[*slot]);
-        }
-        let (square, length) = (simd.load(&squares), simd.load(&lengths));
+        // Where all rows are open, they lie side by side.
+        let whole = tile.len() == LANES && slots[LANES - 1] - slots[0] == LANES - 1;
+        let found = if whole {
+            Lengths {
+                square: get(simd, &strip.squares[slots[0]..]),
+                over: get(simd, &strip.overs[slots[0]..]),
+                length: get(simd, &strip.lengths[slots[0]..]),
+            }
+        } else {
+            let [mut squares, mut overs, mut lengths] = [[0.0; LANES]; 3];
+            for (l, slot) in slots.iter().enumerate() {
+                squares[l] = strip.squares[*slot];
+                overs[l] = strip.overs[*slot];
+                lengths[l] = strip.lengths[*slot];
+            }
+            Lengths::<S> {
+                square: simd.load(&squares),
+                over: simd.load(&overs),
+                length: simd.load(&lengths),
+            }
+        };
         let mut least = Least::none(simd);
-        for g in self.bounds.groups(self.targets, b) {
-            let products = all_products(simd, rows, slots, screen.group(g));
-            screen.track(simd, g, products, length, &mut least);
+        let mut above = simd.splat(f32::INFINITY);
+        let (width, _) = screen.dots::<S>();
+        if width > 0 {
+            let mut at = [0; LANES];
+            for (at, slot) in at.iter_mut().zip(slots) {
+                *at = strip.open[slot];
+            }
+            strip.dots.resize(width * LANES, Line::default());
+            rows.dots(simd, at, screen, &mut strip.dots);
+            let mut products = [simd.splat(0.0); LANES];
+            let dots = strip.dots.as_chunks::<LANES>().0;
+            for (product, dots) in products.iter_mut().zip(dots) {
+                let mut parts = [simd.splat(0.0); LANES];
+                for (part, line) in parts.iter_mut().zip(dots) {
+                    *part = simd.load(&line.0);
+                }
+                *product = simd.sums(parts);
+            }
+            screen.track(simd, 0, &products, found.length, (&mut least, &mut above));
+        } else {
+            for g in self.bounds.groups(self.targets, b) {
+                let products = all_products(simd, rows, slots, screen.group(g));
+                let products = simd.transpose(products);
+                screen.track(simd, g, &products, found.length, (&mut least, &mut above));
+            }
         }
-        let least = least.finish(simd, square);
-        let (mut first, mut centre, mut second) = ([0.0; LANES], [0; LANES], [0.0; LANES]);
+        let least = least.finish(simd, found.square);
+        let above = simd.max(simd.splat(0.0), simd.add(found.over, above));
+        if whole {
+            let at = b * strip.rows() + slots[0];
+            put(simd, least.first, &mut strip.first[at..]);
+            put_bits(simd, least.centre, &mut strip.centre[at..]);
+            put(simd, least.second, &mut strip.second[at..]);
+            put(simd, above, &mut strip.above[at..]);
+            return;
+        }
+        let [mut first, mut second, mut most] = [[0.0; LANES]; 3];
+        let mut centre = [0; LANES];
         simd.store(least.first, &mut first);
         simd.store_bits(least.centre, &mut centre);
         simd.store(least.second, &mut second);
-        let row = b * strip.distances.len();
+        simd.store(above, &mut most);
+        let row = b * strip.rows();
         for (l, slot) in tile.iter().enumerate() {
             strip.first[row + slot] = first[l];
             strip.centre[row + slot] = centre[l];
             strip.second[row + slot] = second[l];
+            strip.above[row + slot] = most[l];
         }
     }
 
-    /// Settles the open rows: measures what may be nearest, and keeps the new bounds.
+    /// Settles the open rows: measures where more than one centre may be nearest, and keeps the new bounds.
     #[inline(always)]
-    fn decide<S: Vectors>(
-        &mut self,
-        simd: S,
-        rows: &mut impl Rows,
-        start: usize,
-        strip: &mut Strip,
-    ) {
-        for slot in 0..strip.open.len() {
-            let (i, open) = strip.open[slot];
-            let before = (self.bounds.own[i], strip.distances[i - start]);
-            let (own, distance) =
-                self.nearest(simd, rows, i, before, (open, strip.best(slot, open)));
-            self.bounds.own[i] = own;
-            strip.distances[i - start] = distance;
-            let mut rest = open;
-            while rest != 0 {
-                let b = rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                *self.bounds.low(i, b) = strip.in_bundle(slot, b).without(own).sqrt() * DOWN;
+    fn decide<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: &mut Strip) {
+        let n = strip.open.len();
+        for start in (0..n).step_by(LANES) {
+            let slots = start..n.min(start + LANES);
+            let mut best = Least::none(simd);
+            let mut above = get(simd, &strip.own_high[start..]);
+            for b in 0..self.bounds.bundles {
+                let at = b * strip.rows() + start;
+                best.join(simd, least(simd, strip, at));
+                above = simd.min(above, get(simd, &strip.above[at..]));
             }
-            if before.0 != own && before.0 != NO_CENTRE {
-                // The centre it had is one of the others now.
-                let b = self.bounds.bundle(self.targets, before.0);
-                let low = self.bounds.low(i, b);
-                *low = low.min(before.1.sqrt() as f32 * DOWN);
+            best.join(
+                simd,
+                Least {
+                    first: get(simd, &strip.own_low[start..]),
+                    centre: get_bits(simd, &strip.own[start..]),
+                    second: simd.splat(f32::INFINITY),
+                },
+            );
+            let (mut own, mut sure) = ([0; LANES], [0; LANES]);
+            simd.store_bits(best.centre, &mut own);
+            let above = simd.mul_add(above, simd.splat(UP), simd.splat(0.0));
+            let (no, yes) = (simd.splat_bits(0), simd.splat_bits(1));
+            simd.store_bits(simd.select_less(above, best.second, yes, no), &mut sure);
+            for (l, slot) in slots.clone().enumerate() {
+                if sure[l] == 0 {
+                    own[l] = self.nearest(simd, rows, strip, slot);
+                }
+            }
+            let owns = simd.load_bits(&own);
+            let all = strip.bundles[slots.clone()]
+                .iter()
+                .fold(u32::MAX, |a, b| a & b);
+            let side_by_side =
+                slots.len() == LANES && strip.open[slots.end - 1] - strip.open[start] == LANES - 1;
+            for b in 0..self.bounds.bundles {
+                let found = least(simd, strip, b * strip.rows() + start);
+                let low = simd.select_equal(found.centre, owns, found.second, found.first);
+                let low = simd.mul_add(simd.sqrt(low), simd.splat(DOWN), simd.splat(0.0));
+                let to = self.bounds.low(b);
+                if side_by_side && all >> b & 1 == 1 {
+                    put(simd, low, &mut to[strip.open[start]..]);
+                    continue;
+                }
+                let mut lows = [0.0; LANES];
+                simd.store(low, &mut lows);
+                for (slot, low) in slots.clone().zip(lows) {
+                    if strip.bundles[slot] >> b & 1 == 1 {
+                        to[strip.open[slot]] = low;
+                    }
+                }
+            }
+            for (slot, own) in slots.zip(own) {
+                let (i, before) = (strip.open[slot], strip.own[slot]);
+                self.bounds.own[i] = own;
+                if before != own && strip.own_low[slot] < f32::INFINITY {
+                    // The centre it had is one of the others of its bundle now.
+                    let home = strip.homes[before as usize] as usize;
+                    let low = &mut self.bounds.low(home)[i];
+                    *low = low.min(strip.own_low[slot].sqrt() * DOWN);
+                }
             }
         }
     }
 
-    /// The nearest centre of row `i` and the squared distance to it, ties to the lower index, given that of before.
+    /// The nearest centre of a slot, ties to the lower index: the one it had and all of its open bundles are measured.
     #[inline(always)]
     fn nearest<S: Vectors>(
         &self,
         simd: S,
         rows: &mut impl Rows,
-        i: usize,
-        before: (u32, f64),
-        (open, best): (u32, Best),
-    ) -> (u32, f64) {
+        strip: &Strip,
+        slot: usize,
+    ) -> u32 {
         let centres = &self.targets.centres;
-        let margin = self.targets.margin();
-        let mut found = before;
-        if before.0 != NO_CENTRE && f64::from(best.without(before.0)) > before.1 * margin {
-            return found;
-        }
-        if best.centre != NO_CENTRE && best.centre != before.0 {
-            let distance = rows.distance(simd, i, centres.row(best.centre as usize));
-            found = nearer(found, (best.centre, distance));
-            if f64::from(best.second) > found.1 * margin {
-                return found;
-            }
-        }
-        // More than one is about as near: all that were not ruled out are measured.
+        let (i, before) = (strip.open[slot], self.bounds.own[strip.open[slot]]);
+        let mut best = (NO_CENTRE, f64::INFINITY);
         for c in 0..centres.k() as u32 {
-            if open >> self.bounds.bundle(self.targets, c) & 1 == 1 {
+            let open = strip.bundles[slot] >> strip.homes[c as usize] & 1 == 1;
+            if open || c == before {
                 let distance = rows.distance(simd, i, centres.row(c as usize));
-                found = nearer(found, (c, distance));
+                if best.0 == NO_CENTRE || distance < best.1 {
+                    best = (c, distance);
+                }
             }
         }
-        found
+        best.0
+    }
+}
+
+/// What was found in a bundle for sixteen slots.
+#[inline(always)]
+fn least<S: Vectors>(simd: S, strip: &Strip, at: usize) -> Least<S> {
+    Least {
+        first: get(simd, &strip.first[at..]),
+        centre: get_bits(simd, &strip.centre[at..]),
+        second: get(simd, &strip.second[at..]),
+    }
+}
+
+/// The first sixteen of some numbers, of which there are as many.
+#[inline(always)]
+fn get<S: Vectors>(simd: S, from: &[f32]) -> S::F32 {
+    from.first_chunk()
+        .map_or(simd.splat(0.0), |from| simd.load(from))
+}
+
+#[inline(always)]
+fn get_bits<S: Vectors>(simd: S, from: &[u32]) -> S::U32 {
+    from.first_chunk()
+        .map_or(simd.splat_bits(0), |from| simd.load_bits(from))
+}
+
+#[inline(always)]
+fn put<S: Vectors>(simd: S, a: S::F32, to: &mut [f32]) {
+    if let Some(to) = to.first_chunk_mut() {
+        simd.store(a, to);
     }
 }
 
 #[inline(always)]
-fn nearer(a: (u32, f64), b: (u32, f64)) -> (u32, f64) {
-    if a.0 == NO_CENTRE || b.1 < a.1 || (b.1 == a.1 && b.0 < a.0) {
-        b
-    } else {
-        a
+fn put_bits<S: Vectors>(simd: S, a: S::U32, to: &mut [u32]) {
+    if let Some(to) = to.first_chunk_mut() {
+        simd.store_bits(a, to);
     }
 }

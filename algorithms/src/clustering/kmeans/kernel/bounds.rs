@@ -1,26 +1,27 @@
 //! Centres of a round as the kernel wants them, and what a block remembers between rounds.
 //!
-//! A row keeps its centre and, for each bundle of centres, a lower bound of its distance to the others among them. When
-//! centres move, a bound falls by no more than the farthest of its centres moved (Hamerly 2010, SDM; in bundles: Ding et
-//! al. 2015, ICML, "Yinyang"). A bundle whose bound still exceeds the distance to the row's own centre cannot hold a nearer
-//! one and is not looked at. Bounds are rounded so that they stay bounds; without them, the result is the same to the bit.
+//! A row keeps its centre, an upper bound of the distance to it and, for each bundle of centres, a lower bound of its distance to the
+//! others among them. When centres move, the upper bound rises by as much as its centre moved, and a lower one falls by no more than the
+//! farthest of its centres moved (Hamerly 2010, SDM; in bundles: Ding et al. 2015, ICML, "Yinyang"). A bundle whose bound still exceeds
+//! the distance to the row's own centre cannot hold a nearer one and is not looked at. Bounds are rounded so that they stay bounds;
+//! without them, the result is the same to the bit.
 
 use std::ops::Range;
+
+use emberline_datasets::simd::Vectors;
 
 use super::Centres;
 use super::screen::{LANES, NO_CENTRE, Screen};
 
 /// Bundles of a row fit in the bits of a mask.
 pub const MOST_BUNDLES: usize = 32;
-/// Groups in a bundle at least: looking after bounds takes time too.
-const BUNDLE: usize = 4;
 /// Where a row has no more products in vectors than this, making all of them costs less than remembering what they told.
 const FEW_PRODUCTS: usize = 64;
 /// Takes the rounding of the two or three operations on a bound in `f32` off it.
 pub const DOWN: f32 = 1.0 - 4.0 * f32::EPSILON;
-const UP: f32 = 1.0 + 4.0 * f32::EPSILON;
-/// Takes the rounding of a squared distance in `f64`, and of a square, off the comparison with a bound.
-const REACH: f64 = 1.0 + 1e-7;
+/// Puts it on an upper bound, and that of squared distances measured in `f64`, which is far less, with it: what lies above such a bound
+/// is also measured to lie above.
+pub const UP: f32 = 1.0 + 4.0 * f32::EPSILON;
 /// For what vanishes below the range of `f32`; in its normal range itself, where processors are fast.
 const TINY: f32 = 1e-36;
 
@@ -32,8 +33,17 @@ pub struct Bounds {
     pub bundles: usize,
     /// The centre of each row.
     pub own: Vec<u32>,
-    /// `(n, bundles)` distances, not squared.
+    /// Distances of rows to their centres from above, not squared; room for whole vectors, like the next.
+    high: Vec<f32>,
+    /// `(bundles, n)` distances from below.
     low: Vec<f32>,
+}
+
+/// How far centres moved, from above.
+pub struct Drift {
+    /// The farthest of each bundle.
+    bundles: Vec<f32>,
+    centres: Vec<f32>,
 }
 
 /// Centres of a round, as the kernel wants them.
@@ -82,11 +92,6 @@ impl Targets {
         pays(self.screen.groups(), self.screen.padded())
     }
 
-    /// By how much a measured distance has to be beaten so that its own rounding is beaten too.
-    pub fn margin(&self) -> f64 {
-        1.0 + (self.centres.d() as f64 / 8.0 + 16.0) * f64::EPSILON * 4.0
-    }
-
     /// Bundles to keep bounds of for rows of `bytes`: no more than take an eighth of the memory of the rows.
     fn bundles(&self, bytes: usize) -> usize {
         bundles(self.screen.groups(), bytes, self.sharing)
@@ -98,24 +103,22 @@ fn pays(groups: usize, padded: usize) -> bool {
 }
 
 fn bundles(groups: usize, bytes: usize, sharing: usize) -> usize {
-    (bytes / 32 / sharing)
-        .clamp(1, MOST_BUNDLES)
-        .min(groups.div_ceil(BUNDLE))
+    (bytes / 32 / sharing).clamp(1, MOST_BUNDLES).min(groups)
 }
 
 /// Bytes that are kept for a row of `bytes` with `d` slots between rounds of `sets` sets of `k` centres.
 pub fn kept_bytes(k: usize, d: usize, bytes: usize, sets: usize) -> usize {
     let groups = k.div_ceil(LANES);
     if pays(groups, d) {
-        sets * (size_of::<u32>() + size_of::<f32>() * bundles(groups, bytes, sets.max(1)))
+        sets * (size_of::<u32>() + size_of::<f32>() * (1 + bundles(groups, bytes, sets.max(1))))
     } else {
         0
     }
 }
 
 impl Bounds {
-    /// Turns to these centres, for `n` rows of `bytes` each: says how far the bounds fall, or none where there are none yet.
-    pub fn turn(&mut self, targets: &Targets, n: usize, bytes: usize) -> Option<Vec<f32>> {
+    /// Turns to these centres, for `n` rows of `bytes` each: says how far they moved, or nothing where there are no bounds yet.
+    pub fn turn(&mut self, targets: &Targets, n: usize, bytes: usize) -> Option<Drift> {
         let bundles = targets.bundles(bytes);
         let held = std::mem::replace(&mut self.print, targets.print);
         if let Some((print, moved)) = &targets.moved
@@ -123,18 +126,27 @@ impl Bounds {
             && self.bundles == bundles
             && self.own.len() == n
         {
-            let mut drift = vec![0.0_f32; bundles];
-            for (c, moved) in moved.iter().enumerate() {
-                let bundle = &mut drift[self.bundle(targets, c as u32)];
-                *bundle = bundle.max(*moved as f32 * UP + TINY);
+            let up = |moved: &f64| *moved as f32 * UP + TINY;
+            let mut drift = Drift {
+                bundles: vec![0.0_f32; bundles],
+                centres: moved.iter().map(up).collect(),
+            };
+            for (c, moved) in drift.centres.iter().enumerate() {
+                let bundle = &mut drift.bundles[self.bundle(targets, c as u32)];
+                *bundle = bundle.max(*moved);
             }
-            return Some(drift);
+            if drift.centres.iter().all(|m| m.is_finite()) {
+                return Some(drift);
+            }
         }
         self.bundles = bundles;
         self.own.clear();
         self.own.resize(n, NO_CENTRE);
-        self.low.clear();
-        self.low.resize(n * bundles, 0.0);
+        let padded = n.next_multiple_of(LANES);
+        for (bounds, len) in [(&mut self.high, padded), (&mut self.low, bundles * padded)] {
+            bounds.clear();
+            bounds.resize(len, 0.0);
+        }
         None
     }
 
@@ -151,25 +163,69 @@ impl Bounds {
         from(b)..from(b + 1)
     }
 
-    /// Lowers the bounds of row `i` and says which bundles they do not settle, given the squared distance to its own centre.
+    /// Moves the bounds of sixteen rows from row `i` on as their centres moved; 1 for each row that they do not settle.
     #[inline(always)]
-    pub fn lower(&mut self, i: usize, distance: f64, drift: &[f32]) -> u32 {
-        let reach = distance * REACH;
-        let low = &mut self.low[i * self.bundles..(i + 1) * self.bundles];
+    pub fn shift<S: Vectors>(&mut self, simd: S, i: usize, drift: &Drift) -> [u32; LANES] {
+        let mut high = [f32::INFINITY; LANES];
+        let rows = self.high[i..].iter().zip(&self.own[i..]);
+        for (to, (high, own)) in high.iter_mut().zip(rows) {
+            *to = high + drift.centres[*own as usize];
+        }
+        let high = simd.mul_add(simd.load(&high), simd.splat(UP), simd.splat(0.0));
+        let mut least = simd.splat(f32::INFINITY);
+        let stride = self.high.len();
+        for (b, drift) in drift.bundles.iter().enumerate() {
+            if let Some(low) = self.low[b * stride + i..].first_chunk_mut() {
+                let fallen = simd.sub(simd.load(low), simd.splat(*drift));
+                let fallen = simd.mul_add(fallen, simd.splat(DOWN), simd.splat(0.0));
+                simd.store(fallen, low);
+                least = simd.min(least, fallen);
+            }
+        }
+        if let Some(to) = self.high[i..].first_chunk_mut() {
+            simd.store(high, to);
+        }
+        // What is not a number settles nothing.
+        let settled = simd.select_less(high, least, simd.splat_bits(0), simd.splat_bits(1));
+        let mut open = [0; LANES];
+        simd.store_bits(settled, &mut open);
+        open
+    }
+
+    /// Which bundles may hold a centre as near to row `i` as its own, whose distance is at most `near`.
+    #[inline(always)]
+    pub fn open(&self, i: usize, near: f32) -> u32 {
+        let reach = near.min(self.high[i]);
         let mut open = 0;
-        for (b, (low, drift)) in low.iter_mut().zip(drift).enumerate() {
-            *low = (*low - drift) * DOWN;
+        for (b, low) in self.low.chunks_exact(self.high.len()).enumerate() {
             // Written so that what is not a number opens the bundle.
-            let wide = f64::from(low.max(0.0));
-            let settled = wide * wide > reach;
+            let settled = reach < low[i];
             open |= u32::from(!settled) << b;
         }
         open
     }
 
-    /// The bound of row `i` for bundle `b`.
+    /// The bounds of all rows for bundle `b`.
     #[inline(always)]
-    pub fn low(&mut self, i: usize, b: usize) -> &mut f32 {
-        &mut self.low[i * self.bundles + b]
+    pub fn low(&mut self, b: usize) -> &mut [f32] {
+        let stride = self.high.len();
+        &mut self.low[b * stride..(b + 1) * stride]
+    }
+
+    /// Takes in the squared distances to their centres of the rows from `start` on.
+    #[inline(always)]
+    pub fn reach<S: Vectors>(&mut self, simd: S, start: usize, distances: &[f64]) {
+        let high = self.high[start..].chunks_exact_mut(LANES);
+        for (distances, high) in distances.chunks(LANES).zip(high) {
+            let mut squares = [0.0; LANES];
+            for (square, distance) in squares.iter_mut().zip(distances) {
+                *square = *distance as f32;
+            }
+            let square = simd.mul_add(simd.load(&squares), simd.splat(UP), simd.splat(TINY));
+            let root = simd.mul_add(simd.sqrt(square), simd.splat(UP), simd.splat(0.0));
+            if let Some(to) = high.first_chunk_mut() {
+                simd.store(root, to);
+            }
+        }
     }
 }

@@ -33,6 +33,14 @@ const TINY_LENGTH: f32 = 1.0 / (1_u64 << 55) as f32;
 /// Rows and centres whose squared length reaches this are not bounded.
 const LARGE: f64 = (1_u128 << 120) as f64;
 
+/// Sixteen numbers that share a cache line.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+pub struct Line(pub [f32; LANES]);
+
+/// How many centres [`Rows::dots`](super::rows::Rows::dots) sees to at once: the sums of two rows stay in thirty-two registers.
+pub const WIDTHS: [usize; 6] = [2, 4, 6, 8, 10, 12];
+
 /// Centres laid out for products: groups of [`LANES`], slot by slot, times -2.
 #[derive(Debug, Clone)]
 pub struct Screen {
@@ -41,9 +49,16 @@ pub struct Screen {
     padded: usize,
     shift: Vec<f32>,
     /// `-2 (c - shift)`, `(groups, padded, LANES)`.
-    centres: Vec<f32>,
+    centres: Vec<Line>,
+    /// The same numbers, sixteen slots of a centre side by side, and how far apart centres and lines lie.
+    lines: Vec<Line>,
+    apart: (usize, usize),
+    /// How many centres are multiplied slot by slot, where that takes less than a group does; else 0.
+    width: usize,
     /// `|c - shift|^2` less its share of rounding.
     offset: Vec<[f32; LANES]>,
+    /// `|c - shift|^2` and its share of rounding.
+    over: Vec<[f32; LANES]>,
     /// What rounding of products takes per unit of the row's length.
     slope: Vec<[f32; LANES]>,
     /// The same centres for rows side by side.
@@ -70,6 +85,8 @@ pub struct Least<S: Vectors> {
 pub struct Lengths<S: Vectors> {
     /// Squared lengths from below.
     pub square: S::F32,
+    /// Squared lengths from above.
+    pub over: S::F32,
     /// Lengths from above.
     pub length: S::F32,
 }
@@ -90,6 +107,15 @@ impl<S: Vectors> Least<S> {
         self.centre = simd.select_less(low, self.first, simd.splat_bits(centre), self.centre);
         self.second = simd.min(self.second, simd.max(low, self.first));
         self.first = simd.min(self.first, low);
+    }
+
+    /// Takes in what was found among others.
+    #[inline(always)]
+    pub fn join(&mut self, simd: S, other: Self) {
+        self.centre = simd.select_less(other.first, self.first, other.centre, self.centre);
+        let losing = simd.max(other.first, self.first);
+        self.second = simd.min(simd.min(self.second, other.second), losing);
+        self.first = simd.min(self.first, other.first);
     }
 
     /// Bounds of squared distances, from the running value.
@@ -117,14 +143,21 @@ impl Screen {
                 *s = mean as f32;
             }
         }
-        let groups = k.div_ceil(LANES);
+        let (groups, steps) = (k.div_ceil(LANES), d.div_ceil(LANES));
+        // A product slot by slot takes a multiply-add for each sixteen slots, and about five to add its lanes up.
+        let pays = !sparse && 10 * k * (steps + 5) < 9 * LANES * steps;
+        let width = WIDTHS.into_iter().find(|w| pays && k <= *w).unwrap_or(0);
         let mut screen = Self {
             d,
             k,
             padded,
             shift,
-            centres: vec![0.0; groups * padded * LANES],
+            centres: vec![Line::default(); groups * padded],
+            lines: vec![Line::default(); k.max(width) * steps],
+            apart: if width > 0 { (1, width) } else { (steps, 1) },
+            width,
             offset: vec![[0.0; LANES]; groups],
+            over: vec![[0.0; LANES]; groups],
             slope: vec![[0.0; LANES]; groups],
             columns: Columns::new(centres),
             doubt: [0.0; 3],
@@ -162,12 +195,14 @@ impl Screen {
     /// Lays a centre out; gives back its squared length.
     fn put(&mut self, c: usize, centre: &[f64]) -> f64 {
         let (group, lane) = (c / LANES, c % LANES);
-        let start = group * self.padded * LANES + lane;
+        let start = group * self.padded;
         let mut square = 0.0;
         for (j, v) in centre.iter().enumerate() {
             let t = v - f64::from(self.shift[j]);
             square += t * t;
-            self.centres[start + j * LANES] = -2.0 * t as f32;
+            self.centres[start + j].0[lane] = -2.0 * t as f32;
+            let line = c * self.apart.0 + j / LANES * self.apart.1;
+            self.lines[line].0[j % LANES] = -2.0 * t as f32;
             self.columns.centre(c).0[j] = -2.0 * t as f32;
         }
         let terms = (self.d as f64 + 16.0) * U;
@@ -178,10 +213,11 @@ impl Screen {
             f64::INFINITY
         };
         // Within these lengths no product and no sum overflows; nothing is known of other centres.
-        self.offset[group][lane] = if square < LARGE {
-            (square * (1.0 - 8.0 * U)) as f32
+        (self.offset[group][lane], self.over[group][lane]) = if square < LARGE {
+            let share = |of: f64| (square * (1.0 + of * U)) as f32;
+            (share(-8.0), share(8.0))
         } else {
-            f32::NEG_INFINITY
+            (f32::NEG_INFINITY, f32::INFINITY)
         };
         self.slope[group][lane] = (square.sqrt() * per_length) as f32;
         *self.columns.centre(c).1 = self.offset[group][lane];
@@ -202,9 +238,22 @@ impl Screen {
     }
 
     /// `(padded, LANES)` numbers of a group.
-    pub fn group(&self, g: usize) -> &[f32] {
-        let size = self.padded * LANES;
-        &self.centres[g * size..(g + 1) * size]
+    pub fn group(&self, g: usize) -> &[Line] {
+        &self.centres[g * self.padded..(g + 1) * self.padded]
+    }
+
+    /// Numbers of centre `c` from slot `16 t` on.
+    #[inline(always)]
+    pub fn line(&self, c: usize, t: usize) -> &[f32; LANES] {
+        &self.lines[c * self.apart.0 + t * self.apart.1].0
+    }
+
+    /// How many centres are multiplied slot by slot, and their numbers `(d / 16, width, 16)`; 0 where groups are better.
+    #[inline(always)]
+    pub fn dots<S: Vectors>(&self) -> (usize, &[Line]) {
+        // It takes the registers of AVX-512.
+        let width = if S::F32_LANES == LANES { self.width } else { 0 };
+        (width, &self.lines)
     }
 
     /// Takes in the values `offset - 2 x.c` that follow from the products of sixteen rows with group `g`.
@@ -225,28 +274,55 @@ impl Screen {
         }
     }
 
-    /// Takes in the bounds that follow from the products of sixteen rows with group `g`.
+    /// Takes in the bounds that follow from the products of sixteen rows with the centres of group `g`, and the least bound from
+    /// above.
     #[inline(always)]
     pub fn track<S: Vectors>(
         &self,
         simd: S,
         g: usize,
-        products: [S::F32; LANES],
+        products: &[S::F32; LANES],
         length: S::F32,
-        least: &mut Least<S>,
+        (least, above): (&mut Least<S>, &mut S::F32),
     ) {
-        let (offset, slope) = (&self.offset[g], &self.slope[g]);
         let count = self.k - g * LANES;
         let shorter = simd.sub(simd.splat(0.0), length);
-        for (c, product) in simd.transpose(products).iter().enumerate() {
+        for (c, product) in products.iter().enumerate() {
             if c < count {
-                let joined = simd.add(simd.splat(offset[c]), *product);
-                let low = simd.mul_add(shorter, simd.splat(slope[c]), joined);
+                let slope = simd.splat(self.slope[g][c]);
+                let low = simd.add(simd.splat(self.offset[g][c]), *product);
+                let low = simd.mul_add(shorter, slope, low);
                 // What is not a number bounds nothing.
                 let low = simd.max(low, simd.splat(f32::NEG_INFINITY));
                 least.take(simd, low, (g * LANES + c) as u32);
+                let high = simd.add(simd.splat(self.over[g][c]), *product);
+                *above = simd.min(simd.mul_add(length, slope, high), *above);
             }
         }
+    }
+
+    /// Squared distances of sixteen rows to a centre each, from below and from above, from the products with it.
+    #[inline(always)]
+    pub fn between<S: Vectors>(
+        &self,
+        simd: S,
+        centres: &[u32; LANES],
+        product: S::F32,
+        rows: &Lengths<S>,
+    ) -> (S::F32, S::F32) {
+        let [mut offset, mut over, mut slope] = [[0.0; LANES]; 3];
+        for (l, c) in centres.iter().enumerate() {
+            let (g, lane) = (*c as usize / LANES, *c as usize % LANES);
+            offset[l] = self.offset[g][lane];
+            over[l] = self.over[g][lane];
+            slope[l] = self.slope[g][lane];
+        }
+        let slope = simd.load(&slope);
+        let shorter = simd.sub(simd.splat(0.0), rows.length);
+        let low = simd.mul_add(shorter, slope, simd.add(simd.load(&offset), product));
+        let high = simd.mul_add(rows.length, slope, simd.add(simd.load(&over), product));
+        let low = simd.max(simd.add(rows.square, low), simd.splat(0.0));
+        (low, simd.max(simd.splat(0.0), simd.add(rows.over, high)))
     }
 
     /// By how much the value of the nearest centre has to lie below that of another to be nearest without doubt. Values are
@@ -271,14 +347,14 @@ impl Screen {
         simd.sub(spare, spare)
     }
 
-    /// What the bounds need to know of rows, from sixteen parts of the squared length of each.
+    /// What the bounds need to know of rows with these squared lengths in `f32`.
     #[inline(always)]
-    pub fn lengths<S: Vectors>(&self, simd: S, parts: [S::F32; LANES]) -> Lengths<S> {
-        let square = joined(simd, simd.transpose(parts));
+    pub fn lengths<S: Vectors>(&self, simd: S, square: S::F32) -> Lengths<S> {
         let scaled = |v, factor, plus| simd.mul_add(v, simd.splat(factor), simd.splat(plus));
         let length = scaled(simd.sqrt(square), self.row.1, TINY_LENGTH);
         Lengths {
             square: scaled(square, self.row.0, -TINY),
+            over: scaled(square, self.row.1, TINY),
             length: simd.add(length, self.unknown(simd, square)),
         }
     }
@@ -289,10 +365,9 @@ impl Screen {
 pub fn products<S: Vectors, const R: usize>(
     simd: S,
     rows: [&[f32]; R],
-    group: &[f32],
+    group: &[Line],
 ) -> [S::F32; R] {
-    let (centres, _) = group.as_chunks::<LANES>();
-    let (centres, _) = centres.as_chunks::<STEP>();
+    let (centres, _) = group.as_chunks::<STEP>();
     let mut steps: [&[[f32; STEP]]; R] = [&[]; R];
     for (steps, row) in steps.iter_mut().zip(rows) {
         *steps = &row.as_chunks::<STEP>().0[..centres.len()];
@@ -300,23 +375,11 @@ pub fn products<S: Vectors, const R: usize>(
     let mut sums = [simd.splat(0.0); R];
     for (t, centres) in centres.iter().enumerate() {
         for (j, c) in centres.iter().enumerate() {
-            let c = simd.load(c);
+            let c = simd.load(&c.0);
             for (sum, steps) in sums.iter_mut().zip(&steps) {
                 *sum = simd.mul_add(simd.splat(steps[t][j]), c, *sum);
             }
         }
     }
     sums
-}
-
-/// All vectors added up, two by two.
-#[inline(always)]
-pub fn joined<S: Vectors>(simd: S, parts: [S::F32; LANES]) -> S::F32 {
-    let mut sums = parts;
-    for half in [8, 4, 2, 1] {
-        for l in 0..half {
-            sums[l] = simd.add(sums[l], sums[l + half]);
-        }
-    }
-    sums[0]
 }

@@ -3,8 +3,9 @@
 use emberline_datasets::simd::Vectors;
 use serde::{Deserialize, Serialize};
 
+use super::Centres;
+use super::rows::{Group, Rows};
 use super::screen::LANES;
-use super::{Centres, Rows};
 
 /// Sums for the next centres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,23 +33,59 @@ pub enum Sink<'a> {
 /// Called with the first row of a strip, the nearest centre of each of its rows, and the squared distance to it.
 pub type Told<'a> = &'a mut dyn FnMut(usize, &[u32], &[f64]);
 
+/// Working memory: the rows of a strip by centre.
+#[derive(Default)]
+pub struct Groups {
+    /// Where the rows of each centre end.
+    ends: Vec<u32>,
+    members: Vec<u32>,
+}
+
+impl Groups {
+    /// Puts rows with these centres in order of their centres, those of one centre in order of rows.
+    fn arrange(&mut self, own: &[u32], k: usize) {
+        self.ends.clear();
+        self.ends.resize(k, 0);
+        for c in own {
+            self.ends[*c as usize] += 1;
+        }
+        let mut start = 0;
+        for end in &mut self.ends {
+            start += std::mem::replace(end, start);
+        }
+        self.members.resize(own.len(), 0);
+        for (l, c) in own.iter().enumerate() {
+            let end = &mut self.ends[*c as usize];
+            self.members[*end as usize] = l as u32;
+            *end += 1;
+        }
+    }
+}
+
 impl Sink<'_> {
-    /// The rows from `start` on, measured.
+    /// The rows from `start` on, whose distances to their centres are measured now.
     #[inline(always)]
     pub fn take<S: Vectors>(
         &mut self,
         simd: S,
-        rows: &impl Rows,
+        rows: &mut impl Rows,
         start: usize,
-        own: &[u32],
-        distances: &[f64],
+        (own, centres): (&[u32], &Centres),
+        (groups, distances): (&mut Groups, &mut [f64]),
     ) {
         match self {
             Self::Sums { weights, sums } => {
                 let weights = weights.map(|w| &w[start..start + own.len()]);
-                sums.add(simd, rows, start, (own, distances, weights));
+                groups.arrange(own, centres.k());
+                sums.gather(simd, rows, (start, weights), centres, (groups, distances));
+                sums.weigh(own, distances, weights);
             }
-            Self::Each(each) => each(start, own, distances),
+            Self::Each(each) => {
+                for (l, (distance, c)) in distances.iter_mut().zip(own).enumerate() {
+                    *distance = rows.distance(simd, start + l, centres.row(*c as usize));
+                }
+                each(start, own, distances);
+            }
         }
     }
 
@@ -88,20 +125,39 @@ impl Sums {
         }
     }
 
+    /// Centre by centre, so that its sums are fetched once for all its rows of a strip. Sums have the bits of adding row after row.
     #[inline(always)]
-    fn add<S: Vectors>(
+    fn gather<S: Vectors>(
         &mut self,
         simd: S,
-        rows: &impl Rows,
-        start: usize,
-        (own, distances, weights): (&[u32], &[f64], Option<&[f64]>),
+        rows: &mut impl Rows,
+        (start, weights): (usize, Option<&[f64]>),
+        centres: &Centres,
+        (groups, distances): (&Groups, &mut [f64]),
     ) {
-        let d = self.sums.len() / self.weights.len();
+        let mut from = 0;
+        let sums = self.sums.chunks_exact_mut(centres.d());
+        for (c, (sum, end)) in sums.zip(&groups.ends).enumerate() {
+            let end = *end as usize;
+            if from < end {
+                let members = &groups.members[from..end];
+                let group = Group {
+                    start,
+                    members,
+                    weights,
+                };
+                rows.gather(simd, group, centres.row(c), sum, distances);
+                from = end;
+            }
+        }
+    }
+
+    fn weigh(&mut self, own: &[u32], distances: &[f64], weights: Option<&[f64]>) {
         for (l, (c, distance)) in own.iter().zip(distances).enumerate() {
-            let (c, w) = (*c as usize, weights.map_or(1.0, |w| w[l]));
+            let w = weights.map_or(1.0, |w| w[l]);
+            // The distance may overflow, and nothing times infinity is not nothing.
             if w > 0.0 {
-                rows.add(simd, start + l, w, &mut self.sums[c * d..(c + 1) * d]);
-                self.weights[c] += w;
+                self.weights[*c as usize] += w;
                 self.cost += w * distance;
             }
         }

@@ -7,13 +7,32 @@ use std::ops::Range;
 
 use emberline_datasets::simd::Vectors;
 
-use super::screen::{LANES, Least, Screen};
+use super::screen::{LANES, Least, Line, Screen};
 
 pub use dense::Dense;
 pub use sparse::Sparse;
 
 /// Rows whose sums sixteen registers of AVX2 hold; thirty-two of AVX-512 hold those of [`LANES`].
 const SMALL_TILE: usize = 4;
+
+/// Rows of a strip that share a centre.
+#[derive(Clone, Copy)]
+pub struct Group<'a> {
+    /// The first row of the strip.
+    pub start: usize,
+    /// The places of the group's rows in the strip, ascending.
+    pub members: &'a [u32],
+    /// Of the rows of the strip; 1 each without.
+    pub weights: Option<&'a [f64]>,
+}
+
+impl Group<'_> {
+    /// Of the row in place `l` of the strip.
+    #[inline(always)]
+    pub fn weight(&self, l: u32) -> f64 {
+        self.weights.map_or(1.0, |w| w[l as usize])
+    }
+}
 
 /// Rows by their number in the block.
 pub trait Rows {
@@ -39,25 +58,46 @@ pub trait Rows {
         self.distance(simd, i, centre)
     }
 
+    /// Measures rows to the centre they share and adds each, times its weight, to `sum`, one after the other.
+    fn gather<S: Vectors>(
+        &mut self,
+        simd: S,
+        group: Group<'_>,
+        centre: &[f64],
+        sum: &mut [f64],
+        distances: &mut [f64],
+    ) {
+        for &l in group.members {
+            let (l, w) = (l as usize, group.weight(l));
+            self.add(simd, group.start + l, w, sum);
+            distances[l] = self.distance(simd, group.start + l, centre);
+        }
+    }
+
     /// Makes room for `slots` rows to be bounded.
     fn reserve(&mut self, slots: usize, screen: &Screen);
 
-    /// Puts these rows in the slots from `slot` on and gives back their squared lengths as `screen` sees them, each in parts.
+    /// Puts these rows in the slots from `slot` on. Gives back their squared lengths as `screen` sees them, and the product of each
+    /// with its own of `centres`.
     fn load<S: Vectors>(
         &mut self,
         simd: S,
         slot: usize,
         rows: [usize; LANES],
+        centres: &[u32; LANES],
         screen: &Screen,
-    ) -> [S::F32; LANES];
+    ) -> [S::F32; 2];
 
     /// Products of the rows in `slots` with the centres of a group.
     fn products<S: Vectors, const R: usize>(
         &self,
         simd: S,
         slots: [usize; R],
-        group: &[f32],
+        group: &[Line],
     ) -> [S::F32; R];
+
+    /// Products of sixteen rows with all centres slot by slot, lanes not added up yet: `(width, 16)` of them, see [`Screen::dots`].
+    fn dots<S: Vectors>(&self, _: S, _rows: [usize; LANES], _: &Screen, _out: &mut [Line]) {}
 
     /// Takes the values `|c|^2 - 2 x.c`, nearly, of sixteen rows and all centres into `least`; gives back the squared lengths of the
     /// rows. Room for them has to be reserved.
@@ -129,7 +169,7 @@ pub fn all_products<S: Vectors>(
     simd: S,
     rows: &impl Rows,
     slots: [usize; LANES],
-    group: &[f32],
+    group: &[Line],
 ) -> [S::F32; LANES] {
     if S::F32_LANES == LANES {
         return rows.products(simd, slots, group);

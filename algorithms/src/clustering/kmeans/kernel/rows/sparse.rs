@@ -6,7 +6,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 use emberline_pipeline::datasets::Csr;
 
-use super::super::screen::{LANES, Least, Screen, joined};
+use super::super::screen::{LANES, Least, Line, Screen};
 use super::{Rows, all_products, distance};
 
 /// Sparse rows: products and sums take the stored values only. A distance is measured over all slots, so that it has the bits of
@@ -87,7 +87,7 @@ impl Rows for Sparse<'_> {
         screen: &Screen,
         least: &mut Least<S>,
     ) -> S::F32 {
-        let parts = self.load(simd, 0, rows, screen);
+        let [square, _] = self.load(simd, 0, rows, &[0; LANES], screen);
         let mut slots = [0; LANES];
         for (l, slot) in slots.iter_mut().enumerate() {
             *slot = l;
@@ -96,7 +96,7 @@ impl Rows for Sparse<'_> {
             let products = all_products(simd, self, slots, screen.group(g));
             screen.rank(simd, g, products, least);
         }
-        joined(simd, simd.transpose(parts))
+        square
     }
 
     #[inline(always)]
@@ -105,16 +105,20 @@ impl Rows for Sparse<'_> {
         simd: S,
         slot: usize,
         rows: [usize; LANES],
-        _: &Screen,
-    ) -> [S::F32; LANES] {
+        centres: &[u32; LANES],
+        screen: &Screen,
+    ) -> [S::F32; 2] {
         self.slots[slot..slot + LANES].copy_from_slice(&rows);
-        let mut squares = [simd.splat(0.0); LANES];
-        for (square, i) in squares.iter_mut().zip(rows) {
-            let mut parts = [0.0; LANES];
-            parts[0] = self.row(i).1.iter().map(|v| v * v).sum::<f64>() as f32;
-            *square = simd.load(&parts);
+        let (mut squares, mut products) = ([0.0; LANES], [0.0; LANES]);
+        for (l, (i, c)) in rows.iter().zip(centres).enumerate() {
+            let (slots, values) = self.row(*i);
+            squares[l] = values.iter().map(|v| v * v).sum::<f64>() as f32;
+            for (j, v) in slots.iter().zip(values) {
+                let line = screen.line(*c as usize, *j as usize / LANES);
+                products[l] += *v as f32 * line[*j as usize % LANES];
+            }
         }
-        squares
+        [simd.load(&squares), simd.load(&products)]
     }
 
     #[inline(always)]
@@ -122,16 +126,15 @@ impl Rows for Sparse<'_> {
         &self,
         simd: S,
         slots: [usize; R],
-        group: &[f32],
+        group: &[Line],
     ) -> [S::F32; R] {
-        let (centres, _) = group.as_chunks::<LANES>();
         let mut out = [simd.splat(0.0); R];
         for (out, slot) in out.iter_mut().zip(slots) {
             let (slots, values) = self.row(self.slots[slot]);
             // Two sums, so that one multiply-add need not wait for the other.
             let mut sums = [*out; 2];
             for (t, (j, v)) in slots.iter().zip(values).enumerate() {
-                let c = simd.load(&centres[*j as usize]);
+                let c = simd.load(&group[*j as usize].0);
                 sums[t % 2] = simd.mul_add(simd.splat(*v as f32), c, sums[t % 2]);
             }
             *out = simd.add(sums[0], sums[1]);
