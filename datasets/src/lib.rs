@@ -16,6 +16,7 @@ pub mod files;
 mod keys;
 mod memory;
 pub mod numeric;
+mod objects;
 mod options;
 mod parallel;
 mod partition;

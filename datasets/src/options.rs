@@ -64,7 +64,8 @@ pub enum PartitionBy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceOptions {
-    /// `bundled:NAME`, a file, a glob (`data/*.parquet`) or a folder.
+    /// `bundled:NAME`, a file, a glob (`data/*.parquet`) or a folder; the last three also in an object store (`s3://bucket/data/*.parquet`,
+    /// builds with the feature `s3`, credentials from the environment).
     pub source: String,
     /// File format. Default: by extension.
     pub format: Option<Format>,

@@ -93,7 +93,7 @@ impl ConfigArgs {
 struct ModelOnData {
     /// The model file.
     model: PathBuf,
-    /// The data: a file, a glob, a folder, `bundled:NAME`, or `-` for standard input.
+    /// The data: a file, a glob, a folder (each also as `s3://...`), `bundled:NAME`, or `-` for standard input.
     #[arg(long, value_name = "SOURCE")]
     data: String,
     /// Format of the data, where the name does not tell: csv, jsonl, parquet, libsvm, arrow.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use emberline::datasets::files;
 use emberline::pipeline::InvalidRows;
 use emberline::pipeline::engine::journal::{Checkpoints, Journal};
 use emberline::pipeline::event::JsonLines;
@@ -49,7 +50,7 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
         config.output.report.as_deref().map(Path::new),
     ];
     for folder in folders.into_iter().flatten() {
-        std::fs::create_dir_all(folder).map_err(|e| DataError::io(folder, e))?;
+        files::make_folder(folder).map_err(|e| DataError::io(folder, e))?;
     }
     let mut sinks: Vec<Arc<dyn EventSink>> = vec![Progress::new(args.quiet || args.json)];
     if let Some(report) = &config.output.report {
@@ -134,7 +135,7 @@ fn save(outcome: &TrainOutcome, path: &Path, plan: &TrainPlan) -> Result<Saved> 
     let file = &outcome.model_file;
     // A run may be killed between the two: the one that goes on finds its own model there.
     let resumed = outcome.checkpoint.as_ref().is_some_and(|c| c.resumed());
-    let own = resumed && file.to_bytes()? == std::fs::read(path).unwrap_or_default();
+    let own = resumed && file.to_bytes()? == files::read(path, u64::MAX).unwrap_or_default();
     let overwrite = plan.checkpoints.as_ref().is_some_and(|c| c.overwrite);
     let saved = file.save(path, overwrite || own)?;
     if let Some(checkpoint) = &outcome.checkpoint {

@@ -1,6 +1,5 @@
 //! Puts a report into a folder.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +91,7 @@ pub(super) fn metrics_json(report: &Report) -> Result<String, ReportError> {
 /// Writes both files into `folder`, which is made if need be.
 pub(super) fn write(report: &Report, folder: &Path) -> Result<(), ReportError> {
     let metrics = metrics_json(report)?;
-    fs::create_dir_all(folder).map_err(|source| ReportError::Folder {
+    files::make_folder(folder).map_err(|source| ReportError::Folder {
         path: folder.to_owned(),
         source,
     })?;

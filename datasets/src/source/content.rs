@@ -1,9 +1,11 @@
 //! Bytes of a source file: checked against change, decompressed where needed, read by range.
+// Without object stores no object can exist, and the compiler sees that what follows from one cannot happen.
+#![cfg_attr(not(feature = "s3"), allow(unreachable_code))]
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::SystemTime;
 use flate2::read::MultiGzDecoder;
 use tempfile::NamedTempFile;
 
+use crate::objects::Object;
 use crate::{DataError, Result};
 
 /// Decompressed data up to this size stay in memory; larger ones go to a temporary file.
@@ -67,9 +70,17 @@ enum Place {
     Path(PathBuf, Stamp),
     Static(&'static [u8]),
     Spooled(Arc<NamedTempFile>, Stamp),
+    Object(Object),
 }
 
-/// One input file as it lies on disk, in the binary, or spooled from standard input.
+/// Bytes that can be read at any place, as they are stored.
+#[derive(Debug, Clone)]
+pub(crate) enum Stored {
+    File(PathBuf, Stamp),
+    Object(Object),
+}
+
+/// One input file as it lies on disk, in an object store, in the binary, or spooled from standard input.
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
     /// Name for messages.
@@ -85,6 +96,14 @@ impl Input {
             place: Place::Path(path.to_owned(), Stamp::of(path)?),
             gzip: is_gzip_name(path),
         })
+    }
+
+    pub fn object(object: Object) -> Self {
+        Self {
+            name: object.url().to_owned(),
+            gzip: is_gzip_name(Path::new(object.key())),
+            place: Place::Object(object),
+        }
     }
 
     pub fn bundled(name: &str, file: &str, bytes: &'static [u8]) -> Self {
@@ -112,13 +131,22 @@ impl Input {
         })
     }
 
-    /// The path and stamp of a file that is not compressed, for formats that need random access to it.
-    pub fn as_path(&self) -> Option<(&Path, &Stamp)> {
+    /// What is not compressed, for formats that read it at many places.
+    pub fn stored(&self) -> Option<Stored> {
         match &self.place {
-            Place::Path(path, stamp) if !self.gzip => Some((path, stamp)),
-            Place::Spooled(file, stamp) if !self.gzip => Some((file.path(), stamp)),
-            _ => None,
+            _ if self.gzip => None,
+            Place::Path(path, stamp) => Some(Stored::File(path.clone(), stamp.clone())),
+            Place::Spooled(file, stamp) => {
+                Some(Stored::File(file.path().to_owned(), stamp.clone()))
+            }
+            Place::Object(object) => Some(Stored::Object(object.clone())),
+            Place::Static(_) => None,
         }
+    }
+
+    /// Whether every read asks an object store.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.place, Place::Object(_)) && !self.gzip
     }
 
     /// Bytes after decompression, about. A gzip file says it in its last four bytes (modulo 2^32, of its last member).
@@ -126,6 +154,7 @@ impl Input {
         let stored = match &self.place {
             Place::Path(_, stamp) | Place::Spooled(_, stamp) => stamp.len,
             Place::Static(bytes) => bytes.len() as u64,
+            Place::Object(object) => object.len(),
         };
         if !self.gzip {
             return Some(stored);
@@ -133,15 +162,11 @@ impl Input {
         let mut tail = [0; 4];
         match &self.place {
             Place::Static(bytes) => tail = *bytes.last_chunk::<4>()?,
-            Place::Path(..) | Place::Spooled(..) => {
-                let path = match &self.place {
-                    Place::Spooled(file, _) => file.path(),
-                    Place::Path(path, _) => path,
-                    Place::Static(_) => return None,
-                };
-                let mut file = File::open(path).ok()?;
-                file.seek(SeekFrom::End(-4)).ok()?;
-                file.read_exact(&mut tail).ok()?;
+            Place::Path(path, _) => last_bytes(path, &mut tail)?,
+            Place::Spooled(file, _) => last_bytes(file.path(), &mut tail)?,
+            Place::Object(object) => {
+                let start = object.len().checked_sub(4)?;
+                tail = *object.range(start..object.len()).ok()?.first_chunk()?;
             }
         }
         Some(u64::from(u32::from_le_bytes(tail)).max(stored))
@@ -152,6 +177,7 @@ impl Input {
             Place::Path(path, stamp) => Box::new(open_unchanged(path, stamp)?),
             Place::Static(bytes) => Box::new(Cursor::new(*bytes)),
             Place::Spooled(file, stamp) => Box::new(open_unchanged(file.path(), stamp)?),
+            Place::Object(object) => Box::new(object.reader(0..object.len())),
         })
     }
 
@@ -171,14 +197,21 @@ impl Input {
             (Place::Static(bytes), false) => Content::Memory(Cow::Borrowed(bytes)),
             (Place::Path(path, stamp), false) => Content::File(path.clone(), stamp.clone()),
             (Place::Spooled(file, stamp), false) => Content::Temp(file.clone(), stamp.clone()),
+            (Place::Object(object), false) => Content::Object(object.clone()),
             (_, true) => self.decompress()?,
         })
     }
 
     fn decompress(&self) -> Result<Content> {
-        let damaged = |e: std::io::Error| DataError::Source {
-            origin: self.name.clone(),
-            message: format!("the gzip data are damaged or cut short: {e}"),
+        let damaged = |e: std::io::Error| match e.kind() {
+            // What the decoder says; all else is said by who holds the bytes.
+            ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                DataError::Source {
+                    origin: self.name.clone(),
+                    message: format!("the gzip data are damaged or cut short: {e}"),
+                }
+            }
+            _ => DataError::io(&self.name, e),
         };
         let mut stream = self.stream()?;
         let mut head = Vec::new();
@@ -199,6 +232,12 @@ impl Input {
     }
 }
 
+fn last_bytes(path: &Path, tail: &mut [u8; 4]) -> Option<()> {
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::End(-4)).ok()?;
+    file.read_exact(tail).ok()
+}
+
 fn is_gzip_name(path: &Path) -> bool {
     path.extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("gz"))
@@ -210,6 +249,7 @@ pub(crate) enum Content {
     File(PathBuf, Stamp),
     Memory(Cow<'static, [u8]>),
     Temp(Arc<NamedTempFile>, Stamp),
+    Object(Object),
 }
 
 impl Content {
@@ -217,7 +257,7 @@ impl Content {
         match self {
             Self::File(path, stamp) => Some((path, stamp)),
             Self::Temp(file, stamp) => Some((file.path(), stamp)),
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Object(_) => None,
         }
     }
 
@@ -226,7 +266,13 @@ impl Content {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(_, stamp) | Self::Temp(_, stamp) => stamp.len,
+            Self::Object(object) => object.len(),
         }
+    }
+
+    /// Whether every read asks an object store.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Object(_))
     }
 
     /// The bytes of a range that lies inside the file.
@@ -255,6 +301,13 @@ impl Content {
         let end = usize::try_from(range.end).map_err(|_| beyond())?;
         match self {
             Self::Memory(bytes) => f(bytes.get(start..end).ok_or_else(beyond)?),
+            Self::Object(object) => {
+                if range.end > object.len() || start > end {
+                    return Err(beyond());
+                }
+                let bytes = object.range(range);
+                f(&bytes.map_err(|e| DataError::io(object.url(), e))?)
+            }
             Self::File(..) | Self::Temp(..) => {
                 let (path, stamp) = self.file().ok_or_else(beyond)?;
                 if range.end > stamp.len || start > end {
@@ -289,6 +342,7 @@ impl Content {
             }
             Self::File(path, stamp) => seek_to(path, stamp, start),
             Self::Temp(file, stamp) => seek_to(file.path(), stamp, start),
+            Self::Object(object) => Ok(Box::new(object.reader(start..object.len()))),
         }
     }
 }

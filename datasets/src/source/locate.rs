@@ -2,21 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use super::locate_objects;
 use super::text::source_error;
+use crate::objects::{Address, Object};
 use crate::options::Format;
 use crate::schema::nearest;
 use crate::{DataError, Result};
 
 /// What a source string names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Place {
     Bundled(String),
     StandardInput,
     Files(Vec<PathBuf>),
+    Objects(Vec<Object>),
 }
 
 /// Schemes that `open` takes.
-const SUPPORTED: &str = "a path, a folder, a glob (`data/*.parquet`), `file://`, `bundled:NAME` and `-` (standard input)";
+const SUPPORTED: &str = "a path, a folder, a glob (`data/*.parquet`), `file://`, `s3://`, `bundled:NAME` and `-` (standard input)";
 
 pub(crate) fn locate(origin: &str) -> Result<Place> {
     if origin.is_empty() {
@@ -30,6 +33,9 @@ pub(crate) fn locate(origin: &str) -> Result<Place> {
     }
     if let Some(name) = origin.strip_prefix("bundled:") {
         return Ok(Place::Bundled(name.to_owned()));
+    }
+    if let Some(address) = Address::parse(origin) {
+        return locate_objects::locate(origin, address).map(Place::Objects);
     }
     let path = match origin.strip_prefix("file://") {
         Some(rest) => file_url(origin, rest)?,
@@ -93,7 +99,7 @@ fn scheme(path: &str) -> Option<&str> {
 }
 
 fn unknown_scheme(origin: &str, scheme: &str) -> DataError {
-    let near = nearest(scheme, ["bundled", "file"].into_iter())
+    let near = nearest(scheme, ["bundled", "file", "s3"].into_iter())
         .map(|n| format!("; did you mean `{n}:`?"))
         .unwrap_or_default();
     source_error(
@@ -125,7 +131,7 @@ fn neighbour(path: &Path) -> String {
 }
 
 /// Hidden files, and the side files of earlier runs.
-fn is_hidden(path: &Path) -> bool {
+pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name().and_then(|n| n.to_str()).is_some_and(|n| {
         n.starts_with('.') || n.starts_with('_') || n.ends_with(".quarantine.jsonl")
     })

@@ -12,6 +12,7 @@ mod ipc;
 mod jsonl;
 mod libsvm;
 mod locate;
+mod locate_objects;
 mod open;
 pub mod parquet;
 mod parse;

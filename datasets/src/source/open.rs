@@ -1,5 +1,6 @@
 //! The one door: from options to a dataset.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::content::Input;
@@ -11,7 +12,8 @@ use crate::options::{Format, SourceOptions, types_of};
 use crate::schema::{Roles, Schema};
 use crate::{Dataset, Result};
 
-/// Opens a source: a file, a folder, a glob, `file://...`, `bundled:NAME`, or `-` for standard input (with a format).
+/// Opens a source: a file, a folder, a glob, `file://...`, the same in an object store (`s3://bucket/...`, in builds with the feature `s3`),
+/// `bundled:NAME`, or `-` for standard input (with a format).
 ///
 /// Columns and types come from a sample of `sample_rows` records (CSV, JSON lines), from the footers (Parquet, Arrow), or
 /// from a scan of the files (LibSVM alone needs one, for its width). Nothing else is read until rows are asked for. Files
@@ -115,18 +117,32 @@ fn source(options: &SourceOptions) -> Result<(Arc<dyn Source>, Option<String>)> 
             Ok((open_as(format, vec![input], options, false)?, None))
         }
         Place::Files(paths) => {
-            let format = match options.format {
-                Some(format) => format,
-                None => common_format(origin, &paths)?,
-            };
-            let tabs = paths.iter().all(|p| extension(p).as_deref() == Some("tsv"));
             let inputs = paths
                 .iter()
                 .map(|p| Input::path(p))
                 .collect::<Result<Vec<_>>>()?;
-            Ok((open_as(format, inputs, options, tabs)?, None))
+            Ok((open_files(&paths, inputs, options)?, None))
+        }
+        Place::Objects(objects) => {
+            let names: Vec<PathBuf> = objects.iter().map(|o| o.url().into()).collect();
+            let inputs = objects.into_iter().map(Input::object).collect();
+            Ok((open_files(&names, inputs, options)?, None))
         }
     }
+}
+
+/// The source of these inputs, whose names tell the format where the options do not.
+fn open_files(
+    names: &[PathBuf],
+    inputs: Vec<Input>,
+    options: &SourceOptions,
+) -> Result<Arc<dyn Source>> {
+    let format = match options.format {
+        Some(format) => format,
+        None => common_format(&options.source, names)?,
+    };
+    let tabs = names.iter().all(|p| extension(p).as_deref() == Some("tsv"));
+    open_as(format, inputs, options, tabs)
 }
 
 /// Options that a format has no use for are refused rather than ignored.

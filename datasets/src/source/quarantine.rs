@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
+use crate::files::{beside, is_object};
 use crate::options::{BadRows, SourceOptions};
 use crate::{DataError, Result};
 
@@ -160,6 +161,9 @@ fn default_path(source: &str) -> PathBuf {
     if source == "-" {
         return PathBuf::from(format!("stdin{SUFFIX}"));
     }
+    if is_object(Path::new(source)) {
+        return beside(Path::new(source), SUFFIX);
+    }
     let source = source.strip_prefix("file://").unwrap_or(source);
     let source = source.strip_prefix("bundled:").unwrap_or(source);
     let source = source.trim_end_matches('/');
@@ -182,5 +186,7 @@ mod tests {
         assert_eq!(path("data/"), "data.quarantine.jsonl");
         assert_eq!(path("data/*/a?.csv"), "data/__a_.csv.quarantine.jsonl");
         assert_eq!(path("file:///x/a.csv"), "/x/a.csv.quarantine.jsonl");
+        assert_eq!(path("s3://b/x/a?.csv"), "b_x_a_.csv.quarantine.jsonl");
+        assert_eq!(path("s3://b/x/"), "b_x.quarantine.jsonl");
     }
 }

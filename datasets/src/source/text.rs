@@ -1,6 +1,7 @@
 //! What all text formats share: files, the lazily made index of blocks, reading by block, bad records.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::arrow::array::{ArrayRef, BooleanArray};
@@ -14,6 +15,12 @@ use crate::batch::Batch;
 use crate::options::BadRows;
 use crate::schema::Schema;
 use crate::{DataError, Result};
+
+/// Blocks of an object that are asked for by one request, so that the way to the store is gone seldom,
+const TOGETHER: usize = 8;
+
+/// unless they have more bytes than this.
+const MOST_TOGETHER: u64 = 32 << 20;
 
 /// How the records of one text format are told apart and decoded.
 pub(crate) trait TextFormat: Send + Sync + Debug {
@@ -362,6 +369,37 @@ impl Source for TextSource {
             .get(chunk)
             .ok_or_else(|| no_chunk(&self.origin, chunk))?;
         self.decode(piece, &index.contents[piece.file], chunk, columns)
+    }
+
+    fn run_length(&self) -> usize {
+        let remote = self.files.iter().any(|f| f.input.is_remote());
+        if remote { TOGETHER } else { 1 }
+    }
+
+    fn read_run(&self, chunks: Range<usize>, columns: &[usize]) -> Result<Vec<Batch>> {
+        let index = self.index()?;
+        let pieces = index.pieces.get(chunks.clone());
+        let pieces = pieces.ok_or_else(|| no_chunk(&self.origin, chunks.end))?;
+        let mut batches = Vec::with_capacity(pieces.len());
+        for run in pieces.chunk_by(|a, b| a.file == b.file) {
+            let content = &index.contents[run[0].file];
+            let (start, end) = (run[0].start, run[run.len() - 1].end);
+            let first = chunks.start + batches.len();
+            if !content.is_remote() || end - start > MOST_TOGETHER {
+                for (i, piece) in run.iter().enumerate() {
+                    batches.push(self.decode(piece, content, first + i, columns)?);
+                }
+                continue;
+            }
+            content.with_range(start..end, |bytes| {
+                for (i, piece) in run.iter().enumerate() {
+                    let own = (piece.start - start) as usize..(piece.end - start) as usize;
+                    batches.push(self.decode_bytes(piece, &bytes[own], first + i, columns)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(batches)
     }
 
     fn quarantined(&self) -> u64 {

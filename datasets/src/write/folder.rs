@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TableWriter;
 use crate::dataset::Dataset;
-use crate::files::replace;
+use crate::files::{self, Found};
 use crate::options::Format;
 use crate::parallel::map_in_order;
 use crate::{DataError, Result};
@@ -43,37 +43,31 @@ impl Manifest {
     /// # Errors
     /// It cannot be made or written.
     pub fn begin(folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|e| DataError::io(folder, e))?;
+        files::make_folder(folder).map_err(|e| DataError::io(folder, e))?;
         let path = folder.join(MANIFEST);
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DataError::io(path, e)),
-            _ => Ok(()),
-        }
+        files::remove(&path).map_err(|e| DataError::io(path, e))
     }
 
     /// The manifest of these files, written last and at once; part files that are not among them go.
     ///
     /// # Errors
     /// It cannot be written, or a file that is left over cannot be removed.
-    pub fn commit(folder: &Path, format: Format, files: Vec<PartFile>) -> Result<Self> {
-        let entries = std::fs::read_dir(folder).map_err(|e| DataError::io(folder, e))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| DataError::io(folder, e))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("part-") && files.iter().all(|f| f.name != name) {
-                let path = entry.path();
-                std::fs::remove_file(&path).map_err(|e| DataError::io(path, e))?;
+    pub fn commit(folder: &Path, format: Format, parts: Vec<PartFile>) -> Result<Self> {
+        for name in files::names_in(folder).map_err(|e| DataError::io(folder, e))? {
+            if name.starts_with("part-") && parts.iter().all(|f| f.name != name) {
+                let path = folder.join(name);
+                files::remove(&path).map_err(|e| DataError::io(path, e))?;
             }
         }
         let manifest = Self {
             format,
-            rows: files.iter().map(|f| f.rows).sum(),
-            files,
+            rows: parts.iter().map(|f| f.rows).sum(),
+            files: parts,
         };
         let path = folder.join(MANIFEST);
         let json = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| DataError::format(MANIFEST, e.to_string()))?;
-        replace(&path, &json).map_err(|e| DataError::io(path, e))?;
+        files::replace(&path, &json).map_err(|e| DataError::io(path, e))?;
         Ok(manifest)
     }
 }
@@ -118,12 +112,11 @@ pub fn write_part(
         |batch| writer.write(&batch),
     )?;
     let rows = writer.finish()?;
-    let bytes = std::fs::metadata(&path).map_err(|e| DataError::io(&path, e))?;
-    Ok(PartFile {
-        name,
-        rows,
-        bytes: bytes.len(),
-    })
+    let bytes = match files::look(&path).map_err(|e| DataError::io(&path, e))? {
+        Found::File(bytes) => bytes,
+        _ => 0, // somebody else took it away
+    };
+    Ok(PartFile { name, rows, bytes })
 }
 
 #[cfg(test)]

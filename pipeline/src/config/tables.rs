@@ -106,7 +106,8 @@ impl Default for EngineOptions {
     }
 }
 
-/// What is written. Paths are relative to the current directory. Default: nothing.
+/// What is written. Paths are relative to the current directory, or addresses in an object store (`s3://bucket/key`, builds with the
+/// feature `s3`). Default: nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputOptions {

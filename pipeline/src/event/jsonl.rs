@@ -1,11 +1,11 @@
 //! Events as lines of JSON: `events.jsonl`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use emberline_datasets::DataError;
+use emberline_datasets::{DataError, files};
 
 use super::{Event, EventSink};
 use crate::Result;
@@ -13,7 +13,7 @@ use crate::Result;
 /// Writes each event as one JSON object a line. A figure that is not finite is written as null.
 ///
 /// The file is flushed at `RunFinished`, by [`JsonLines::finish`], and when this is dropped. An event that cannot be
-/// written stops no run; [`JsonLines::finish`] tells of the first one.
+/// written stops no run; [`JsonLines::finish`] tells of the first one. In an object store the file appears at `RunFinished`.
 pub struct JsonLines {
     path: PathBuf,
     state: Mutex<State>,
@@ -21,6 +21,8 @@ pub struct JsonLines {
 
 struct State {
     file: BufWriter<File>,
+    /// The address that the file is put at, where it lies in an object store.
+    address: Option<PathBuf>,
     failed: Option<std::io::Error>,
 }
 
@@ -31,11 +33,17 @@ impl JsonLines {
     /// It cannot be created.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let file = File::create(&path).map_err(|e| DataError::io(&path, e))?;
+        let address = files::is_object(&path).then(|| path.clone());
+        let file = match &address {
+            Some(_) => tempfile::tempfile(),
+            None => File::create(&path),
+        };
+        let file = file.map_err(|e| DataError::io(&path, e))?;
         Ok(Self {
             path,
             state: Mutex::new(State {
                 file: BufWriter::new(file),
+                address,
                 failed: None,
             }),
         })
@@ -51,8 +59,7 @@ impl JsonLines {
             return Err(DataError::io(&self.path, error).into());
         }
         state
-            .file
-            .flush()
+            .settle()
             .map_err(|e| DataError::io(&self.path, e).into())
     }
 }
@@ -62,9 +69,22 @@ impl State {
         serde_json::to_writer(&mut self.file, event)?;
         self.file.write_all(b"\n")?;
         if matches!(event, Event::RunFinished { .. }) {
-            self.file.flush()?;
+            self.settle()?;
         }
         Ok(())
+    }
+
+    /// Everything is where it belongs.
+    fn settle(&mut self) -> std::io::Result<()> {
+        self.file.flush()?;
+        let Some(address) = &self.address else {
+            return Ok(());
+        };
+        let file = self.file.get_mut();
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        files::replace(address, &bytes)
     }
 }
 

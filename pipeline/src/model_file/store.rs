@@ -1,11 +1,10 @@
 //! Model files on disk: written whole or not at all, read once.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use emberline_datasets::files::{Disk, RealDisk, Step, WholeFile, folder_of};
+use emberline_datasets::files::{self, Disk, Found, RealDisk, Step, WholeFile, folder_of};
 use serde::Serialize;
 
 use super::{ModelFile, container};
@@ -55,23 +54,24 @@ impl ModelFile {
     /// Whether [`ModelFile::save`] may write to `path`; to be asked before training.
     ///
     /// # Errors
-    /// `path` is a folder, or exists while `overwrite` is not set.
+    /// `path` is a folder, or exists while `overwrite` is not set; it lies in an object store that cannot be asked.
     pub fn check_target(path: impl AsRef<Path>, overwrite: bool) -> Result<()> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        if path.is_dir() {
-            let source =
-                std::io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file");
-            return Err(ModelError::Io {
-                path: path.to_owned(),
-                source,
+        match files::look(path) {
+            Ok(Found::Folder) => {
+                let source =
+                    std::io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file");
+                Err(io(path)(source).into())
             }
-            .into());
+            Ok(Found::File(_) | Found::Other) if !overwrite => {
+                Err(ModelError::Exists { file }.into())
+            }
+            Ok(_) => Ok(()),
+            // A folder on the way may be missing or a file; saving says so.
+            Err(_) if !files::is_object(path) => Ok(()),
+            Err(source) => Err(io(path)(source).into()),
         }
-        if !overwrite && path.symlink_metadata().is_ok() {
-            return Err(ModelError::Exists { file }.into());
-        }
-        Ok(())
     }
 
     /// Reads a file. `registry` knows how its stages are read.
@@ -109,7 +109,7 @@ fn write(
 ) -> std::result::Result<(), ModelError> {
     let folder = folder_of(path);
     disk.before(Step::Folder, folder)
-        .and_then(|()| std::fs::create_dir_all(folder))
+        .and_then(|()| files::make_folder(folder))
         .map_err(io(folder))?;
     let written = WholeFile::create(disk, path).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -129,32 +129,27 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, ModelError> {
         message,
     };
     // Asked before opening: opening a pipe would wait for a writer.
-    let about = std::fs::metadata(path).map_err(io(path))?;
-    if !about.is_file() {
-        let what = if about.is_dir() {
-            "a folder"
-        } else {
-            "no regular file"
-        };
-        return Err(damaged(format!(
+    let no_file = |what: &str| {
+        damaged(format!(
             "it is {what}; name a file that `emberline train` wrote"
-        )));
-    }
+        ))
+    };
+    let length = match files::look(path).map_err(io(path))? {
+        Found::File(length) => length,
+        Found::Folder => return Err(no_file("a folder")),
+        Found::Other => return Err(no_file("no regular file")),
+        Found::Nothing => 0, // reading says why
+    };
     let too_long = || {
         damaged(format!(
             "it is longer than {} bytes, the most a model file has",
             container::MAX_FILE
         ))
     };
-    if about.len() > container::MAX_FILE {
+    if length > container::MAX_FILE {
         return Err(too_long());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
-    let file = File::open(path).map_err(io(path))?;
-    // The file may grow while it is read.
-    file.take(container::MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io(path))?;
+    let bytes = files::read(path, container::MAX_FILE + 1).map_err(io(path))?;
     if bytes.len() as u64 > container::MAX_FILE {
         return Err(too_long());
     }

@@ -157,13 +157,7 @@ impl IpcSource {
 
 fn load(input: Input) -> Result<File> {
     let (name, content) = (input.name.clone(), input.content()?);
-    let length = match input.as_path() {
-        Some((_, stamp)) => stamp.len,
-        None => match &content {
-            Content::Memory(bytes) => bytes.len() as u64,
-            Content::File(_, stamp) | Content::Temp(_, stamp) => stamp.len,
-        },
-    };
+    let length = content.len();
     let footer = guarded(&name, || read_footer(&name, &content, length))?;
     Ok(File {
         name,

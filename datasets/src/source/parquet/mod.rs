@@ -1,6 +1,7 @@
 //! Parquet files: columns and row groups are read alone, and row groups that cannot match a predicate not at all.
 
 mod prune;
+mod remote;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -15,10 +16,11 @@ use parquet::file::metadata::PageIndexPolicy;
 
 pub use self::prune::{Compare, Comparison, Constant};
 use self::prune::{bounds, check_kind, may_match};
+use self::remote::Remote;
 use super::columnar::{
     METADATA_KEY, columns, common_columns, guarded, list_length, normalise_batch, with_given_types,
 };
-use super::content::{Input, Stamp, open_unchanged};
+use super::content::{Input, Stamp, Stored, open_unchanged};
 use super::text::source_error;
 use super::{BLOCK_ROWS, Chunk, Source, no_chunk, row_id};
 use crate::batch::Batch;
@@ -29,11 +31,17 @@ use crate::{DataError, Result};
 #[derive(Debug)]
 struct File {
     name: String,
-    path: PathBuf,
-    stamp: Stamp,
+    place: Place,
     metadata: ArrowReaderMetadata,
     /// Keeps a spooled file in place.
     _input: Input,
+}
+
+/// Where the bytes of row groups come from.
+#[derive(Debug)]
+enum Place {
+    Local(PathBuf, Stamp),
+    Remote(Remote),
 }
 
 /// A run of rows of one row group.
@@ -149,11 +157,16 @@ impl ParquetSource {
 
 fn read_rows(file: &File, piece: &Piece, columns: &[usize]) -> Result<RecordBatch> {
     let fail = |e: &dyn std::fmt::Display| DataError::format(&file.name, e);
-    let handle = open_unchanged(&file.path, &file.stamp)?;
+    let mask = ProjectionMask::roots(file.metadata.parquet_schema(), columns.iter().copied());
+    let handle = match &file.place {
+        Place::Local(path, stamp) => open_unchanged(path, stamp)?,
+        Place::Remote(remote) => guarded(&file.name, || {
+            remote.columns(file.metadata.metadata(), piece.group, &mask)
+        })?,
+    };
     guarded(&file.name, || {
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let reader = builder
             .with_projection(mask)
             .with_row_groups(vec![piece.group])
@@ -176,23 +189,34 @@ fn read_rows(file: &File, piece: &Piece, columns: &[usize]) -> Result<RecordBatc
 }
 
 fn load(input: Input) -> Result<File> {
-    let Some((path, stamp)) = input.as_path() else {
+    let Some(stored) = input.stored() else {
         return Err(source_error(
             &input.name,
             "a Parquet file compresses by itself and is not read through gzip; unpack it first",
         ));
     };
-    let (path, stamp, name) = (path.to_owned(), stamp.clone(), input.name.clone());
-    let handle = open_unchanged(&path, &stamp)?;
+    let name = input.name.clone();
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = guarded(&name, || {
-        ArrowReaderMetadata::load(&handle, options)
-            .map_err(|e| source_error(&name, format!("no Parquet file, or a damaged one: {e}")))
-    })?;
+    let damaged = |e| source_error(&name, format!("no Parquet file, or a damaged one: {e}"));
+    let (place, metadata) = match stored {
+        Stored::File(path, stamp) => {
+            let handle = open_unchanged(&path, &stamp)?;
+            let load = || ArrowReaderMetadata::load(&handle, options).map_err(damaged);
+            (Place::Local(path.clone(), stamp), guarded(&name, load)?)
+        }
+        Stored::Object(object) => {
+            let remote = Remote::new(object);
+            let load = || {
+                let footer = remote.footer()?.map_err(damaged)?;
+                ArrowReaderMetadata::try_new(Arc::new(footer), options).map_err(damaged)
+            };
+            let metadata = guarded(&name, load)?;
+            (Place::Remote(remote), metadata)
+        }
+    };
     Ok(File {
         name,
-        path,
-        stamp,
+        place,
         metadata,
         _input: input,
     })

@@ -58,9 +58,18 @@ fn missing_files_and_unknown_schemes_are_explained() {
         error.contains("no such file or folder; did you mean `digits.csv`?"),
         "{error}"
     );
-    let error = open_error(&SourceOptions::new("s3://bucket/a.csv"));
+    let error = open_error(&SourceOptions::new("gs://bucket/a.csv"));
     assert!(
-        error.contains("`s3:` is no kind of source") && error.contains("`file://`"),
+        error.contains("`gs:` is no kind of source") && error.contains("`s3://`"),
+        "{error}"
+    );
+    if cfg!(not(feature = "s3")) {
+        let error = open_error(&SourceOptions::new("s3://bucket/a.csv"));
+        assert!(error.contains("build it with `--features s3`"), "{error}");
+    }
+    let error = open_error(&SourceOptions::new("s3://name:secret@bucket/a.csv"));
+    assert!(
+        error.contains("AWS_SECRET_ACCESS_KEY") && !error.contains("secret@"),
         "{error}"
     );
     let error = open_error(&SourceOptions::new("bundle:iris"));

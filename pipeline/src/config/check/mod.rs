@@ -11,7 +11,7 @@ mod tests;
 use std::ops::Range;
 use std::path::Path;
 
-use emberline_datasets::{Dataset, Schema};
+use emberline_datasets::{Dataset, Schema, files};
 
 pub use memory::MemoryPlan;
 pub use report::{CheckReport, ColumnReport, StepReport};
@@ -99,8 +99,11 @@ impl Config {
     }
 }
 
-/// Whether a file (or folder) could be made there.
+/// Whether a file (or folder) could be made there. An object store is not asked: its address alone is looked at.
 fn writable(path: &Path, folder: bool) -> std::result::Result<(), String> {
+    if files::is_object(path) {
+        return files::addressable(path, folder).map_err(|e| e.to_string());
+    }
     if path.exists() && path.is_dir() != folder {
         let is = if folder { "a file" } else { "a folder" };
         return Err(format!("`{}` is {is}", path.display()));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use emberline_datasets::files::{Disk, RealDisk};
+use emberline_datasets::files::{self, Disk, RealDisk};
 use emberline_datasets::write::Manifest;
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Format, Memory};
 use serde::{Deserialize, Serialize};
@@ -46,12 +46,11 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The file that belongs to a model file: beside it, `NAME.ember.checkpoint`.
+    /// The file that belongs to a model file: beside it, `NAME.ember.checkpoint`; for a model in an object store in the working folder
+    /// ([`files::beside`]).
     #[must_use]
     pub fn path_of(model: &Path) -> PathBuf {
-        let mut name = model.as_os_str().to_owned();
-        name.push(".checkpoint");
-        name.into()
+        files::beside(model, ".checkpoint")
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use emberline_datasets::write::Manifest;
 use emberline_datasets::{
-    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, spread,
+    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, files, spread,
 };
 
 use super::bytes::{from_bytes, to_bytes};
@@ -414,7 +414,7 @@ impl Engine for Remote {
         let Ok(recipe) = data.recipe() else {
             return self.local.write_parts(data, folder, format, run);
         };
-        let folder = std::path::absolute(folder).map_err(|e| DataError::io(folder, e))?;
+        let folder = files::absolute(folder).map_err(|e| DataError::io(folder, e))?;
         Manifest::begin(&folder)?;
         let rows = self.put(to_bytes(&Rows { recipe, spec: None })?)?;
         let mut parts = self.chunk_parts(data.chunks()?.len())?;
