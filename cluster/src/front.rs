@@ -11,31 +11,18 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpSocket;
 use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{ClusterError, Result};
-use crate::scheduler::check_token;
+use crate::scheduler::{check_token, listen};
 
 /// Listens on `outer`, and forwards to the same port of loopback what shows the token.
 pub(crate) fn open(outer: SocketAddr, token: String) -> Result<tokio::task::JoinHandle<()>> {
-    let failed = |e: &dyn std::fmt::Display| {
-        ClusterError::Options(format!("the executor cannot listen on {outer}: {e}"))
-    };
-    let socket = if outer.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }
-    .map_err(|e| failed(&e))?;
-    socket.set_reuseaddr(true).map_err(|e| failed(&e))?;
-    socket.set_nodelay(true).map_err(|e| failed(&e))?;
-    socket.bind(outer).map_err(|e| failed(&e))?;
-    let listener = socket.listen(1024).map_err(|e| failed(&e))?;
+    let listener = listen("the executor", outer)?;
     let inner = format!("http://127.0.0.1:{}", outer.port());
     let channel = Endpoint::from_shared(inner)
-        .map_err(|e| failed(&e))?
+        .map_err(|e| ClusterError::Options(e.to_string()))?
         .tcp_nodelay(true)
         .connect_lazy();
     let router = Router::new()

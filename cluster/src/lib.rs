@@ -10,8 +10,8 @@
 //! - [`Client`]: submits jobs, and repeats what was lost.
 //!
 //! What Ballista 55 leaves to its users, and what is done about it, is written where it is done: a listener without delay
-//! ([`scheduler`]), slots counted from the tasks that run ([`slots`]), one location a part and none of lost executors
-//! ([`client`]).
+//! (`scheduler.rs`), slots counted from the tasks that run (`slots.rs`), one location a part and none of lost executors
+//! (`client.rs`).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod client;

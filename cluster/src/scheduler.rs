@@ -78,24 +78,10 @@ impl Scheduler {
     /// The address is taken, or is not loopback and there is no token.
     pub async fn start(options: SchedulerOptions) -> Result<Self> {
         require_token(&options.listen, options.token.as_deref())?;
-        let failed = |e: &dyn std::fmt::Display| {
-            ClusterError::Options(format!(
-                "the scheduler cannot listen on {}: {e}",
-                options.listen
-            ))
-        };
-        let socket = if options.listen.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }
-        .map_err(|e| failed(&e))?;
-        socket.set_reuseaddr(true).map_err(|e| failed(&e))?;
-        // Accepted connections take it over.
-        socket.set_nodelay(true).map_err(|e| failed(&e))?;
-        socket.bind(options.listen).map_err(|e| failed(&e))?;
-        let listener = socket.listen(1024).map_err(|e| failed(&e))?;
-        let address = listener.local_addr().map_err(|e| failed(&e))?;
+        let listener = listen("the scheduler", options.listen)?;
+        let address = listener
+            .local_addr()
+            .map_err(|e| ClusterError::Options(format!("the scheduler has no address: {e}")))?;
         let router = router(&options, address).await?;
         Ok(Self {
             address,
@@ -124,6 +110,24 @@ impl Scheduler {
             () = stop => Ok(()),
         }
     }
+}
+
+/// Listens without delay: accepted connections send what they have at once.
+pub(crate) fn listen(who: &str, address: SocketAddr) -> Result<tokio::net::TcpListener> {
+    let bound = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_nodelay(true)?;
+        socket.bind(address)?;
+        socket.listen(1024)
+    };
+    bound().map_err(|e: std::io::Error| {
+        ClusterError::Options(format!("{who} cannot listen on {address}: {e}"))
+    })
 }
 
 /// Any address but loopback needs a token.

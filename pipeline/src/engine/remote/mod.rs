@@ -15,10 +15,11 @@ mod tests;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use emberline_datasets::recipe::Recipe;
 use emberline_datasets::write::Manifest;
 use emberline_datasets::{
     Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, files, spread,
@@ -96,6 +97,7 @@ pub struct Remote {
     sent: Mutex<BTreeSet<BlobId>>,
     forget: Arc<Mutex<Vec<BlobId>>>,
     requests: AtomicU64,
+    told: AtomicBool,
 }
 
 impl Remote {
@@ -108,6 +110,20 @@ impl Remote {
             sent: Mutex::default(),
             forget: Arc::default(),
             requests: AtomicU64::new(0),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// The recipe of a dataset; `None`, with a warning the first time, where only this process can read its rows.
+    fn recipe(&self, data: &Dataset, run: &Run) -> Option<Recipe> {
+        match data.recipe() {
+            Ok(recipe) => Some(recipe),
+            Err(why) => {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    run.warn(format!("computed by this process alone: {why}"));
+                }
+                None
+            }
         }
     }
 
@@ -291,7 +307,7 @@ impl Engine for Remote {
     }
 
     fn pin(&self, data: &Dataset, spec: &BlockSpec, run: &Run) -> Result<Pinned> {
-        let Ok(recipe) = data.recipe() else {
+        let Some(recipe) = self.recipe(data, run) else {
             return self.local.pin(data, spec, run);
         };
         let rows = Rows {
@@ -377,7 +393,7 @@ impl Engine for Remote {
         round: &dyn ErasedRound<Batch>,
         run: &Run,
     ) -> Result<Option<Boxed>> {
-        let Ok(recipe) = data.recipe() else {
+        let Some(recipe) = self.recipe(data, run) else {
             return self.local.over_batches(data, columns, round, run);
         };
         let rows = self.put(to_bytes(&Rows { recipe, spec: None })?)?;
@@ -411,7 +427,7 @@ impl Engine for Remote {
         format: Format,
         run: &Run,
     ) -> Result<Manifest> {
-        let Ok(recipe) = data.recipe() else {
+        let Some(recipe) = self.recipe(data, run) else {
             return self.local.write_parts(data, folder, format, run);
         };
         let folder = files::absolute(folder).map_err(|e| DataError::io(folder, e))?;
