@@ -31,7 +31,7 @@ const MIB: f64 = 1_048_576.0;
 /// A cancelled fit returns within this.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// A measurement is taken again where it fails, and fails when it does so every time: another process may have been in the way.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 10;
 
 /// Fitting and applying take time in proportion to the rows, and memory within what the stage declares for each number it reads; a fit that
 /// is cancelled returns at once and leaves neither an open file nor a model behind.
