@@ -334,7 +334,8 @@ impl Role {
         let Ok(Some(status)) = self.child.try_wait() else {
             return Ok(());
         };
-        if self.started.elapsed() < Duration::from_secs(1) {
+        // Who ends by itself that soon will do so again; who was killed may be started again however often.
+        if self.started.elapsed() < Duration::from_secs(1) && status.code().is_some() {
             return Err(Error::Engine(format!(
                 "the {} ended at once ({status}); is its port taken?",
                 self.name
