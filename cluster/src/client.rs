@@ -245,7 +245,7 @@ impl Client {
     /// # Errors
     /// A part panicked on every executor, nothing moved for too long, the cluster was away for too long, or `cancelled` said so.
     pub fn submit(&self, job: &Job, cancelled: &dyn Fn() -> bool) -> Result<Vec<Answer>> {
-        let mut answers: Vec<Option<Answer>> = vec![None; job.parts.len()];
+        let mut answers: Vec<Option<Answer>> = vec![None; job.n_answers()];
         let mut since = Instant::now();
         let mut stuck = 0;
         loop {

@@ -1,7 +1,8 @@
 //! Jobs of opaque bytes on an Apache DataFusion Ballista cluster.
 //!
 //! This crate is the only one that names Ballista, and it knows nothing of machine learning: a [`Job`] is some bytes and the parts
-//! they are to be computed for, an executor hands both to its [`Worker`], and the [`Client`] gets the answers back. So the generic
+//! they are to be computed for, an executor hands both to its [`Worker`], and the [`Client`] gets the answers back. Parts may also send
+//! bytes to groups, whose answers are then made by executors from what all parts sent. So the generic
 //! scheduler and executor, which take minutes to compile, are compiled when this crate changes and at no other time.
 //!
 //! - [`Scheduler`]: accepts jobs, deals parts to executors so that a part goes where it was before, keeps bytes that executors
@@ -17,6 +18,7 @@
 mod client;
 mod desk;
 mod error;
+mod exchange;
 mod executor;
 mod front;
 mod node;
@@ -61,9 +63,22 @@ pub struct Job {
     pub payload: Arc<[u8]>,
     /// The parts.
     pub parts: Vec<Vec<u8>>,
+    /// Groups that the parts send to: the answers are then theirs. 0 where each part has an answer of its own.
+    pub groups: usize,
 }
 
-/// The answer to a part.
+impl Job {
+    /// Number of answers.
+    pub(crate) fn n_answers(&self) -> usize {
+        if self.groups == 0 {
+            self.parts.len()
+        } else {
+            self.groups
+        }
+    }
+}
+
+/// The answer to a part, or of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Id of the executor that gave it.
@@ -76,6 +91,12 @@ pub struct Answer {
 pub trait Worker: Send + Sync + 'static {
     /// The answer for a part. Errors are answers too; a panic fails the job and leaves the executor alive.
     fn compute(&self, task: &Task<'_>) -> Vec<u8>;
+
+    /// What a part sends to each of so many groups.
+    fn scatter(&self, task: &Task<'_>, groups: usize) -> Vec<Vec<u8>>;
+
+    /// The answer of a group, from what all parts sent to it, in the order of the parts; the task's own part is empty.
+    fn gather(&self, task: &Task<'_>, group: usize, sent: &[Vec<u8>]) -> Vec<u8>;
 
     /// What the worker holds, for the status of the cluster.
     fn status(&self) -> serde_json::Value;

@@ -1,4 +1,5 @@
-//! The one node of our plans: it stands above a leaf of descriptor rows, one a part, and turns each into an answer.
+//! The node of our plans: it stands above a leaf of descriptor rows, one a part, and turns each into an answer. Where parts send to
+//! groups, it stands there twice: below Ballista's shuffle it sends, above it makes the answers of groups.
 //!
 //! Ballista ships every task a plan whose leaves are cut down to the parts of the task, and knows how to cut leaves in memory. So
 //! a part knows itself by the row below it, never by its partition number, which is 0 in every task.
@@ -16,8 +17,10 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
@@ -28,6 +31,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Blobs;
+use crate::exchange::{Received, sent, sent_schema};
 use crate::{Digest, Job, PIECE, Task, Worker, hex};
 
 const MAGIC: &[u8; 8] = b"EMBJOB01";
@@ -44,6 +48,26 @@ pub(crate) struct Label {
     pub affinity: Digest,
 }
 
+/// What a node does with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Answers each part.
+    Answer,
+    /// Has each part send to so many groups.
+    Scatter(usize),
+    /// Answers each group, once it heard of so many parts.
+    Gather(usize),
+}
+
+impl Role {
+    fn schema(self) -> SchemaRef {
+        match self {
+            Self::Scatter(_) => sent_schema(),
+            Self::Answer | Self::Gather(_) => answer_schema(),
+        }
+    }
+}
+
 /// Who computes in this process; driver and scheduler have nobody.
 pub(crate) struct Bench {
     pub executor: String,
@@ -54,6 +78,7 @@ pub(crate) struct Bench {
 /// Turns descriptor rows into answers.
 pub(crate) struct JobExec {
     input: Arc<dyn ExecutionPlan>,
+    pub role: Role,
     pub label: Arc<Label>,
     payload: Arc<[u8]>,
     bench: Option<Arc<Bench>>,
@@ -85,18 +110,20 @@ fn answer_schema() -> SchemaRef {
 impl JobExec {
     fn over(
         input: Arc<dyn ExecutionPlan>,
+        role: Role,
         label: Arc<Label>,
         payload: Arc<[u8]>,
         bench: Option<Arc<Bench>>,
     ) -> Self {
         let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(answer_schema()),
+            EquivalenceProperties::new(role.schema()),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
             EmissionType::Final,
             Boundedness::Bounded,
         ));
         Self {
             input,
+            role,
             label,
             payload,
             bench,
@@ -104,8 +131,10 @@ impl JobExec {
         }
     }
 
-    /// The plan of a job: the parts of these numbers.
-    pub(crate) fn plan(job: &Job, parts: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The plan of a job, for these answers: parts by number, or groups, which need all parts.
+    pub(crate) fn plan(job: &Job, open: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..job.parts.len()).collect();
+        let parts = if job.groups == 0 { open } else { &all };
         let rows = parts
             .iter()
             .map(|&i| {
@@ -129,12 +158,19 @@ impl JobExec {
             pool: job.pool.clone(),
             affinity: job.affinity,
         };
-        Ok(Arc::new(Self::over(
-            leaf,
-            Arc::new(label),
-            job.payload.clone(),
-            None,
-        )))
+        let label = Arc::new(label);
+        let over = |input, role| -> Arc<dyn ExecutionPlan> {
+            let (label, payload) = (label.clone(), job.payload.clone());
+            Arc::new(Self::over(input, role, label, payload, None))
+        };
+        if job.groups == 0 {
+            return Ok(over(leaf, Role::Answer));
+        }
+        let scatter = over(leaf, Role::Scatter(job.groups));
+        let group: Arc<dyn PhysicalExpr> = Arc::new(Column::new("group", 0));
+        let tasks = job.parts.len().clamp(1, job.groups);
+        let shuffle = RepartitionExec::try_new(scatter, Partitioning::Hash(vec![group], tasks))?;
+        Ok(over(Arc::new(shuffle), Role::Gather(job.parts.len())))
     }
 
     /// The node inside a stage's plan.
@@ -147,7 +183,7 @@ impl JobExec {
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) -> Result<()> {
-        let label = postcard::to_allocvec(&*self.label)
+        let label = postcard::to_allocvec(&(&*self.label, self.role))
             .map_err(|e| DataFusionError::Execution(e.to_string()))?;
         bytes.extend_from_slice(MAGIC);
         bytes.extend((label.len() as u32).to_le_bytes());
@@ -167,13 +203,14 @@ impl JobExec {
         let (label, payload) = rest
             .split_at_checked(u32::from_le_bytes(*n) as usize)
             .ok_or_else(bad)?;
-        let label: Label =
+        let (label, role): (Label, Role) =
             postcard::from_bytes(label).map_err(|e| DataFusionError::Execution(e.to_string()))?;
         let [input] = inputs else {
             return exec_err!("a job has one input, this one has {}", inputs.len());
         };
         Ok(Self::over(
             input.clone(),
+            role,
             Arc::new(label),
             payload.into(),
             bench,
@@ -185,8 +222,9 @@ impl DisplayAs for JobExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "JobExec: {}, run={}, {} bytes",
+            "JobExec: {}, {:?}, run={}, {} bytes",
             self.label.name,
+            self.role,
             self.label.run,
             self.payload.len()
         )
@@ -226,6 +264,7 @@ impl ExecutionPlan for JobExec {
         };
         Ok(Arc::new(Self::over(
             input,
+            self.role,
             self.label.clone(),
             self.payload.clone(),
             self.bench.clone(),
@@ -241,30 +280,35 @@ impl ExecutionPlan for JobExec {
             return exec_err!("jobs are computed by executors alone");
         };
         let mut rows = self.input.execute(partition, context)?;
-        let payload = self.payload.clone();
+        let (role, payload) = (self.role, self.payload.clone());
         // Dropped with the stream: when the task is cancelled, or its job is.
         let wanted = Wanted::default();
         let answers = async move {
             let wanted = wanted;
+            let station = Station {
+                bench,
+                payload,
+                cancelled: wanted.0.clone(),
+            };
             let mut batches = Vec::new();
+            let mut received = Received::default();
             while let Some(batch) = rows.next().await {
                 let batch = batch?;
-                let numbers = batch.column(0).as_primitive::<UInt32Type>().clone();
-                let descriptors = batch.column(1).as_binary::<i32>().clone();
-                for i in 0..batch.num_rows() {
-                    let part = descriptors.value(i).to_vec();
-                    let (own, payload) = (bench.clone(), payload.clone());
-                    let cancelled = wanted.0.clone();
-                    let work = move || compute(&own, &payload, &part, &cancelled);
-                    let answer = match tokio::task::spawn_blocking(work).await {
-                        Ok(answer) => answer?,
-                        // Counted as passing, so that the part is tried elsewhere before the job fails.
-                        Err(e) => {
-                            let text = std::io::Error::other(panic_text(e));
-                            return Err(DataFusionError::IoError(text));
+                match role {
+                    Role::Gather(_) => received.add(&batch),
+                    Role::Answer | Role::Scatter(_) => {
+                        let numbers = batch.column(0).as_primitive::<UInt32Type>();
+                        let descriptors = batch.column(1).as_binary::<i32>();
+                        for i in 0..batch.num_rows() {
+                            let part = descriptors.value(i).to_vec();
+                            batches.extend(station.part(role, numbers.value(i), part).await?);
                         }
-                    };
-                    batches.extend(pieces(numbers.value(i), &answer, &bench.executor)?);
+                    }
+                }
+            }
+            if let Role::Gather(n_parts) = role {
+                for (group, sent) in received.groups(n_parts)? {
+                    batches.extend(station.group(group, sent).await?);
                 }
             }
             Ok::<_, DataFusionError>(batches)
@@ -277,10 +321,70 @@ impl ExecutionPlan for JobExec {
                 Err(e) => futures::stream::iter(vec![Err(e)]),
             })
             .flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            answer_schema(),
-            flow,
-        )))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(role.schema(), flow)))
+    }
+}
+
+/// Where the work of a task is done.
+struct Station {
+    bench: Arc<Bench>,
+    payload: Arc<[u8]>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Station {
+    async fn part(&self, role: Role, number: u32, part: Vec<u8>) -> Result<Vec<RecordBatch>> {
+        if let Role::Scatter(groups) = role {
+            let pieces = self
+                .work(part, move |worker, task| worker.scatter(task, groups))
+                .await?;
+            return sent(number, &pieces);
+        }
+        let answer = self.work(part, |worker, task| worker.compute(task)).await?;
+        pieces(number, &answer, &self.bench.executor)
+    }
+
+    async fn group(&self, group: u32, sent: Vec<Vec<u8>>) -> Result<Vec<RecordBatch>> {
+        let answer = self
+            .work(Vec::new(), move |worker, task| {
+                worker.gather(task, group as usize, &sent)
+            })
+            .await?;
+        pieces(group, &answer, &self.bench.executor)
+    }
+
+    /// Lets the worker work, on a thread that may block.
+    async fn work<T: Send + 'static>(
+        &self,
+        part: Vec<u8>,
+        f: impl FnOnce(&dyn Worker, &Task<'_>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (bench, payload) = (self.bench.clone(), self.payload.clone());
+        let cancelled = self.cancelled.clone();
+        let work = move || {
+            let missing = Mutex::default();
+            let done = f(
+                &*bench.worker,
+                &Task {
+                    payload: &payload,
+                    part: &part,
+                    cancelled: &cancelled,
+                    desk: &bench.blobs,
+                    missing: &missing,
+                },
+            );
+            match missing.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                None => Ok(done),
+                Some(digest) => exec_err!("{MISSING}{}", hex(&digest)),
+            }
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            // Counted as passing, so that the part is tried elsewhere before the job fails.
+            Err(e) => Err(DataFusionError::IoError(std::io::Error::other(panic_text(
+                e,
+            )))),
+        }
     }
 }
 
@@ -291,26 +395,6 @@ struct Wanted(Arc<AtomicBool>);
 impl Drop for Wanted {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn compute(
-    bench: &Bench,
-    payload: &[u8],
-    part: &[u8],
-    cancelled: &Arc<AtomicBool>,
-) -> Result<Vec<u8>> {
-    let missing = Mutex::default();
-    let answer = bench.worker.compute(&Task {
-        payload,
-        part,
-        cancelled,
-        desk: &bench.blobs,
-        missing: &missing,
-    });
-    match missing.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        None => Ok(answer),
-        Some(digest) => exec_err!("{MISSING}{}", hex(&digest)),
     }
 }
 

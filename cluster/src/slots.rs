@@ -19,7 +19,7 @@ use ballista_scheduler::state::execution_stage::RunningStage;
 use ballista_scheduler::state::task_manager::JobInfoCache;
 
 use crate::Digest;
-use crate::node::{JobExec, Label};
+use crate::node::{JobExec, Label, Role};
 
 /// A part waits so long for the executor that has its rows before another may take it.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -224,9 +224,13 @@ fn deal_one(
     bound: &mut Vec<BoundTask>,
 ) -> bool {
     let mut pending = stage.pending.next_slice(usize::MAX);
+    // Groups have no rows that wait for them anywhere.
+    let at_home =
+        JobExec::inside(&stage.plan).is_some_and(|job| !matches!(job.role, Role::Gather(_)));
     let mut taken = None;
     for (at, &part) in pending.iter().enumerate() {
         let home = state.homes.get(&(job.label.affinity, part));
+        let home = home.filter(|_| at_home);
         let home = home.map(|h| h.executor.clone());
         let alive = home.filter(|h| state.capacity.contains_key(h));
         let waited = |state: &mut State| {
@@ -258,13 +262,15 @@ fn deal_one(
     pending.remove(at);
     stage.pending.reschedule(pending);
     state.waiting.remove(&(job.id.clone(), part));
-    state.homes.insert(
-        (job.label.affinity, part),
-        Home {
-            executor: executor.clone(),
-            used: Instant::now(),
-        },
-    );
+    if at_home {
+        state.homes.insert(
+            (job.label.affinity, part),
+            Home {
+                executor: executor.clone(),
+                used: Instant::now(),
+            },
+        );
+    }
     if let Some(n) = free.get_mut(&executor) {
         *n -= 1;
     }

@@ -24,7 +24,7 @@ mod toy;
 pub mod train;
 
 pub use emberline_datasets as datasets;
-pub use engine::{BlockSource, Engine, Jobs, Local, Partial, Pinned, Round, Work};
+pub use engine::{BlockSource, Engine, Exchange, Jobs, Local, Partial, Pinned, Round, Work};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluator, EvaluatorColumns, EvaluatorEntry, LabelMetrics, Metrics};
 pub use event::{Event, EventLog, EventSink, JsonLines, NoEvents, Tee};

@@ -8,7 +8,7 @@ use emberline_datasets::random::Draw;
 use emberline_datasets::{Batch, Block, BlockSpec, DataError, Dataset, Memory};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Local, Partial, Pinned, Round, Work};
+use crate::engine::{Engine, Exchange, Local, Partial, Pinned, Round, Work};
 use crate::event::{Event, EventSink, NoEvents};
 use crate::{Error, Result};
 
@@ -232,6 +232,19 @@ impl Run {
         self.engine.fan_out(data, work, 0..n, self, &mut |boxed| {
             each(crate::engine::downcast_output::<W>(boxed)?)
         })
+    }
+}
+
+impl Run {
+    /// An exchange between pinned blocks and the groups of `exchange`; the outputs of all groups, in order.
+    ///
+    /// # Errors
+    /// A block refuses, an output cannot be made, the engine fails, or the run was stopped.
+    pub fn exchange<X: Exchange>(&self, data: &Pinned, exchange: &X) -> Result<Vec<X::Output>> {
+        let outputs = self.engine.exchange(data, exchange, self)?;
+        (outputs.iter())
+            .map(|bytes| crate::engine::from_bytes(X::NAME, bytes))
+            .collect()
     }
 }
 

@@ -59,6 +59,18 @@ impl Carrier for ClusterCarrier {
         )
     }
 
+    fn room(&self) -> Result<Option<u64>> {
+        // An executor that has just come tells within a second what it may keep.
+        let asked = Instant::now();
+        let mut executors = self.status()?.executors;
+        while executors.iter().any(|e| e.worker.is_null()) && asked.elapsed() < FRESH {
+            std::thread::sleep(Duration::from_millis(100));
+            executors = self.client.ready(&|| false).map_err(failed)?.executors;
+        }
+        let limits = executors.iter().map(|e| e.worker["memory_limit"].as_u64());
+        Ok(limits.flatten().min())
+    }
+
     fn slots(&self) -> Result<usize> {
         let executors = self.status()?.executors;
         Ok(executors.iter().map(|e| e.slots as usize).sum())
@@ -76,6 +88,7 @@ impl Carrier for ClusterCarrier {
             affinity: request.affinity,
             payload: request.job.clone(),
             parts: request.parts.clone(),
+            groups: request.groups,
         };
         let answers = self
             .client

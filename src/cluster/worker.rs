@@ -44,6 +44,18 @@ impl Worker for ClusterWorker {
             .compute(task.payload, task.part, &Fetched(task), &cancel)
     }
 
+    fn scatter(&self, task: &Task<'_>, groups: usize) -> Vec<Vec<u8>> {
+        let cancel = Cancel::of(task.cancelled.clone());
+        self.host
+            .scatter(task.payload, task.part, groups, &Fetched(task), &cancel)
+    }
+
+    fn gather(&self, task: &Task<'_>, group: usize, sent: &[Vec<u8>]) -> Vec<u8> {
+        let cancel = Cancel::of(task.cancelled.clone());
+        self.host
+            .gather(task.payload, group, sent, &Fetched(task), &cancel)
+    }
+
     fn status(&self) -> Value {
         serde_json::to_value(self.host.status()).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use emberline_pipeline::datasets::random::Draw;
+use emberline_pipeline::datasets::random::{Draw, Stream};
 use rayon::prelude::*;
 
 use super::bins::FeatureBins;
@@ -87,6 +87,31 @@ impl<C: Criterion> Bench<C> {
     }
 }
 
+/// The draws of a node's features.
+fn stream(draw: Draw) -> Stream {
+    draw.at(0).stream()
+}
+
+/// Draws the feature number `i` from those that are left, behind those drawn before; returns where it stood.
+#[inline(always)]
+fn draw_one(order: &mut [u32], i: usize, stream: &mut Stream) -> usize {
+    let j = i + stream.below((order.len() - i) as u64) as usize;
+    order.swap(i, j);
+    j
+}
+
+/// The first `n` features of `d` that a node draws, in order.
+#[must_use]
+pub fn draw_order(d: usize, n: usize, draw: Draw) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..d as u32).collect();
+    let mut stream = stream(draw);
+    for i in 0..n {
+        draw_one(&mut order, i, &mut stream);
+    }
+    order.truncate(n);
+    order
+}
+
 /// Parts a number of features into passes of about equal size.
 fn pass_size(n: usize, at_once: usize) -> usize {
     n.div_ceil(n.div_ceil(at_once).max(1)).max(1)
@@ -150,14 +175,12 @@ impl<C: Criterion> Finder<C> {
         draw: Draw,
     ) -> Option<Candidate<C::Sums>> {
         let d = self.order.len();
-        let mut stream = draw.at(0).stream();
+        let mut stream = stream(draw);
         let (mut best, mut seen, mut drawn) = (None, 0, 0);
         while seen < wanted && drawn < d {
             let until = d.min(drawn + wanted - seen);
             for i in drawn..until {
-                let j = i + stream.below((d - i) as u64) as usize;
-                self.order.swap(i, j);
-                self.swaps.push(j);
+                self.swaps.push(draw_one(&mut self.order, i, &mut stream));
             }
             let size = pass_size(until - drawn, <C::Tally as Tally<C>>::AT_ONCE);
             let all = (&self.features[..], &self.bases[..]);

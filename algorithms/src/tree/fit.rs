@@ -13,6 +13,7 @@ use emberline_pipeline::predictor::{
 use emberline_pipeline::{FitReport, Fitted, Pinned, Result, Rounds, Run, StopReason};
 use serde_json::Value;
 
+use super::apart;
 use super::bins;
 use super::forest::{ForestClassifier, ForestRegressor};
 use super::grow::GrownTree;
@@ -170,7 +171,7 @@ impl Learner<'_> {
         let mut importance = vec![0.0; work.bins.len()];
         let mut whole = Vec::new();
         let (mut tree, mut depth, mut n_nodes) = (0, 0, 0);
-        run.fan_out_each(pinned, work, n_trees, |output: Output| {
+        let each = |output: Output| {
             push(&output.tree)?;
             add_importances(&output.tree, &mut importance);
             if output.whole {
@@ -181,7 +182,13 @@ impl Learner<'_> {
             n_nodes += output.tree.nodes.len();
             rounds.finished(None, (output.tree.nodes.len() * size_of::<Node>()) as u64);
             Ok(())
-        })?;
+        };
+        let table = rows.saturating_mul(apart::row_bytes(work));
+        match run.engine.room()? {
+            // Half of it, for the blocks are there too.
+            Some(room) if table > room / 2 => apart::grow(work, &pinned, n_trees, room, run, each)?,
+            _ => run.fan_out_each(pinned, work, n_trees, each)?,
+        }
         let report = FitReport {
             rows,
             rounds: n_trees as u64,

@@ -50,12 +50,7 @@ impl ForestClassifier {
         if u32::try_from(entries).is_err() {
             return Err(Error::Usage("the forest's leaves have more than 2^32 class shares; lower `num_trees` or `max_depth`".to_owned()));
         }
-        let base = self.leaves.classes.len() as u32;
-        self.leaves
-            .offsets
-            .extend(tree.leaves.offsets[1..].iter().map(|o| o + base));
-        self.leaves.classes.extend_from_slice(&tree.leaves.classes);
-        self.leaves.shares.extend_from_slice(&tree.leaves.shares);
+        self.leaves.append(&tree.leaves);
         self.packed = Prepared::default();
         self.nodes.push(tree, first)
     }

@@ -49,13 +49,23 @@ pub struct Soil<'a> {
     pub draw: Draw,
 }
 
-/// Grows a tree on `rows`, each drawn so often as `draws` says. O(depth n m + nodes m bins), `m` the features drawn at a node;
+/// Where growth begins.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// Splits above.
+    pub depth: u32,
+    /// Weight of all rows of the tree, where those at hand are not all.
+    pub weight: Option<u64>,
+}
+
+/// Grows a tree, or what of it is below a node, on `rows`, each drawn so often as `draws` says. O(depth n m + nodes m bins), `m` the features drawn at a node;
 /// the second term is bounded by the rows of the nodes where these are fewer than bins.
 pub fn grow<C: Criterion>(
     soil: &Soil<'_>,
     criterion: C,
     rows: Vec<u32>,
     draws: Vec<u8>,
+    start: Start,
 ) -> GrownTree {
     let mut store = Indexed::new(soil.table, rows, draws);
     let mut local: Vec<Local<C::Row>> = LOCAL_ROWS
@@ -64,7 +74,20 @@ pub fn grow<C: Criterion>(
         .map(|_| Local::new(soil.table))
         .collect();
     let mut grower = Grower::new(soil, criterion);
-    let root = grower.root(&store);
+    let mut total = grower.criterion.empty();
+    for i in 0..store.len() {
+        let (_, row) = store.at(&grower.criterion, i);
+        grower.criterion.add_row(&mut total, row);
+    }
+    let weight = start.weight;
+    grower.begin(weight.unwrap_or_else(|| grower.criterion.weight(&total)));
+    let root = grower.admit(Open {
+        node: 0,
+        span: 0..store.len(),
+        depth: start.depth,
+        draw: soil.draw,
+        total,
+    });
     if let Some(open) = root {
         grower.subtree(&mut store, &mut local, open);
     }
@@ -72,26 +95,41 @@ pub fn grow<C: Criterion>(
 }
 
 /// A node that may be split.
-struct Open<S> {
-    node: usize,
-    span: Range<usize>,
-    depth: u32,
-    draw: Draw,
-    total: S,
+pub struct Open<S> {
+    /// Its index.
+    pub node: usize,
+    /// Its rows in the order of the store.
+    pub span: Range<usize>,
+    /// Splits above it.
+    pub depth: u32,
+    /// Draws of its features.
+    pub draw: Draw,
+    /// Sums of its rows.
+    pub total: S,
 }
 
-struct Grower<'a, C: Criterion> {
+/// A tree that grows.
+pub struct Grower<'a, C: Criterion> {
     soil: &'a Soil<'a>,
     criterion: C,
     finder: Finder<C>,
     /// Weight of all rows.
     weight: f64,
     min_weight: u64,
-    tree: GrownTree,
+    /// As far as it has grown.
+    pub tree: GrownTree,
+}
+
+/// Least weight of a node in a tree of this weight.
+#[must_use]
+pub fn min_weight(limits: &Limits, weight: u64) -> u64 {
+    let share = limits.min_weight_fraction_per_node * weight as f64;
+    (share.ceil() as u64).max(1)
 }
 
 impl<'a, C: Criterion> Grower<'a, C> {
-    fn new(soil: &'a Soil<'a>, criterion: C) -> Self {
+    /// A tree without nodes.
+    pub fn new(soil: &'a Soil<'a>, criterion: C) -> Self {
         Self {
             soil,
             finder: Finder::new(soil, &criterion),
@@ -102,26 +140,19 @@ impl<'a, C: Criterion> Grower<'a, C> {
         }
     }
 
-    /// The node of all rows, if it may be split.
-    fn root(&mut self, store: &Indexed<'_>) -> Option<Open<C::Sums>> {
-        let mut total = self.criterion.empty();
-        for i in 0..store.len() {
-            let (_, row) = store.at(&self.criterion, i);
-            self.criterion.add_row(&mut total, row);
-        }
-        self.weight = self.criterion.weight(&total) as f64;
-        let share = self.soil.limits.min_weight_fraction_per_node;
-        self.min_weight = ((share * self.weight).ceil() as u64).max(1);
-        self.tree.nodes.push(Node::value(0.0));
-        self.tree.gains.push(0.0);
-        self.tree.shares.push(0.0);
-        self.admit(Open {
-            node: 0,
-            span: 0..store.len(),
-            depth: 0,
-            draw: self.soil.draw,
-            total,
-        })
+    /// Makes the first node, of a tree of this weight.
+    pub fn begin(&mut self, weight: u64) {
+        self.weight = weight as f64;
+        self.min_weight = min_weight(&self.soil.limits, weight);
+        self.add_nodes(1);
+    }
+
+    fn add_nodes(&mut self, n: usize) -> usize {
+        let first = self.tree.nodes.len();
+        self.tree.nodes.resize(first + n, Node::value(0.0));
+        self.tree.gains.resize(first + n, 0.0);
+        self.tree.shares.resize(first + n, 0.0);
+        first
     }
 
     /// Grows all that is below a node; the rows of smaller subtrees are copied to `local`.
@@ -152,7 +183,7 @@ impl<'a, C: Criterion> Grower<'a, C> {
 
     /// Notes a new node's place in the tree; a node that cannot be split becomes a leaf at once.
     #[inline(always)]
-    fn admit(&mut self, open: Open<C::Sums>) -> Option<Open<C::Sums>> {
+    pub fn admit(&mut self, open: Open<C::Sums>) -> Option<Open<C::Sums>> {
         let limits = &self.soil.limits;
         self.tree.depth = self.tree.depth.max(open.depth);
         self.tree.shares[open.node] = self.criterion.weight(&open.total) as f64 / self.weight;
@@ -165,7 +196,8 @@ impl<'a, C: Criterion> Grower<'a, C> {
         Some(open)
     }
 
-    fn close(&mut self, node: usize, total: &C::Sums) {
+    /// Makes a node a leaf.
+    pub fn close(&mut self, node: usize, total: &C::Sums) {
         self.tree.nodes[node] = self.criterion.leaf(total, &mut self.tree.leaves);
     }
 
@@ -177,8 +209,11 @@ impl<'a, C: Criterion> Grower<'a, C> {
         stack: &mut Vec<Open<C::Sums>>,
     ) {
         self.criterion.enter(&open.total);
-        let rows = open.span.clone();
-        let uniform = (self.criterion).is_uniform(rows.map(|i| store.at(&self.criterion, i).1));
+        let mut labels = (open.span.clone()).map(|i| C::label_of(store.at(&self.criterion, i).1));
+        let uniform = match labels.next() {
+            Some(Some(first)) => labels.all(|label| label == Some(first)),
+            _ => false,
+        };
         let best = if uniform {
             None
         } else {
@@ -188,7 +223,29 @@ impl<'a, C: Criterion> Grower<'a, C> {
         let Some((gain, best)) = best.filter(|b| b.0 >= self.soil.limits.min_info_gain) else {
             return self.close(open.node, &open.total);
         };
-        let child = self.tree.nodes.len();
+        let (rule, feature) = (best.rule, best.feature as usize);
+        let children = self.split(&open, gain, best);
+        if children.iter().all(Option::is_none) {
+            return;
+        }
+        let base = self.soil.table.base(feature);
+        let left = sides(&rule, self.soil.bins[feature].n_bins());
+        let middle = store.part(open.span.clone(), base, &left);
+        let [left, right] = children;
+        let spans = [open.span.start..middle, middle..open.span.end];
+        let [first, second] = spans;
+        stack.extend(right.map(|o| Open { span: second, ..o }));
+        stack.extend(left.map(|o| Open { span: first, ..o }));
+    }
+
+    /// Splits a node; its children where they may be split in turn, without their rows.
+    pub fn split(
+        &mut self,
+        open: &Open<C::Sums>,
+        gain: f64,
+        best: Candidate<C::Sums>,
+    ) -> [Option<Open<C::Sums>>; 2] {
+        let child = self.add_nodes(2);
         let weights = [&best.left, &open.total].map(|s| self.criterion.weight(s));
         let bins = &self.soil.bins[best.feature as usize];
         self.tree.gains[open.node] = gain;
@@ -199,11 +256,8 @@ impl<'a, C: Criterion> Grower<'a, C> {
             child,
             &mut self.tree.sets,
         );
-        self.tree.nodes.extend([Node::value(0.0); 2]);
-        self.tree.gains.extend([0.0; 2]);
-        self.tree.shares.extend([0.0; 2]);
         let right = self.criterion.rest(&open.total, &best.left);
-        let children = [(0, best.left), (1, right)].map(|(side, total)| {
+        [(0, best.left), (1, right)].map(|(side, total)| {
             self.admit(Open {
                 node: child + side,
                 span: 0..0,
@@ -212,17 +266,24 @@ impl<'a, C: Criterion> Grower<'a, C> {
                 draw: open.draw.at(1 + side as u64),
                 total,
             })
-        });
-        if children.iter().all(Option::is_none) {
-            return;
+        })
+    }
+
+    /// Puts a tree that was grown from a node's rows into its place.
+    pub fn graft(&mut self, node: usize, grown: &GrownTree) {
+        let (first_set, first_leaf) = (self.tree.sets.len() as u32, self.tree.leaves.len() as u32);
+        let first = self.add_nodes(grown.nodes.len() - 1) as u32;
+        let place = |i: usize| if i == 0 { node } else { first as usize + i - 1 };
+        for (i, own) in grown.nodes.iter().enumerate() {
+            // Children are never the first node.
+            let moved = own.moved(first - 1, first_leaf, first_set);
+            self.tree.nodes[place(i)] = moved;
+            self.tree.gains[place(i)] = grown.gains[i];
+            self.tree.shares[place(i)] = grown.shares[i];
         }
-        let base = self.soil.table.base(best.feature as usize);
-        let middle = store.part(open.span.clone(), base, &sides(&best.rule, bins.n_bins()));
-        let [left, right] = children;
-        let spans = [open.span.start..middle, middle..open.span.end];
-        let [first, second] = spans;
-        stack.extend(right.map(|o| Open { span: second, ..o }));
-        stack.extend(left.map(|o| Open { span: first, ..o }));
+        self.tree.sets.extend(&grown.sets);
+        self.tree.leaves.append(&grown.leaves);
+        self.tree.depth = self.tree.depth.max(grown.depth);
     }
 
     fn find<S: Store<C>>(&mut self, store: &S, open: &Open<C::Sums>) -> Option<Candidate<C::Sums>> {
@@ -250,7 +311,7 @@ impl<'a, C: Criterion> Grower<'a, C> {
 }
 
 /// Which bins go left.
-fn sides(rule: &Rule, missing_bin: usize) -> [bool; 256] {
+pub fn sides(rule: &Rule, missing_bin: usize) -> [bool; 256] {
     let mut left = [false; 256];
     match rule {
         Rule::Threshold {

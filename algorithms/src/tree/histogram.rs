@@ -7,7 +7,7 @@ use emberline_pipeline::datasets::simd::{self, Simd, WithSimd};
 
 use super::criterion::{Cells, Criterion, STEP};
 use super::nominal;
-use super::split::{BinSet, Bounds, Candidate, Feature, NEAR, Rule, compare};
+use super::split::{BinSet, Bounds, Candidate, Feature, NEAR, Rule, compare, insert};
 use super::store::Store;
 
 /// How a criterion brings the rows of a node together by bin, one feature each.
@@ -27,6 +27,8 @@ pub trait Tally<C: Criterion>: Sized + Send {
         store: &S,
         span: Range<usize>,
     );
+    /// Takes the sums of the bins that a node's rows have, ascending, in place of its rows.
+    fn load(&mut self, sums: &[(u8, C::Sums)]);
     /// The best split by the feature, whose bin in the node's first row is `first`; the outer `None` where it is constant among
     /// the rows, the inner where no split leaves enough on both sides. The tally is void afterwards.
     fn best(
@@ -122,6 +124,15 @@ where
             5 if most >= 5 => pass::<5, C, R>(tallies, bases, criterion, store, span),
             6 if most >= 6 => pass::<6, C, R>(tallies, bases, criterion, store, span),
             _ => {}
+        }
+    }
+
+    fn load(&mut self, sums: &[(u8, S)]) {
+        self.sparse = true;
+        self.present = BinSet::default();
+        for (b, sums) in sums {
+            self.cells[usize::from(*b)] = *sums;
+            insert(&mut self.present, usize::from(*b));
         }
     }
 

@@ -47,6 +47,15 @@ impl ClassLeaves {
         self.len() as u32 - 1
     }
 
+    /// Adds other leaves behind those that are there.
+    pub fn append(&mut self, other: &Self) {
+        let first = self.classes.len() as u32;
+        self.offsets
+            .extend(other.offsets[1..].iter().map(|o| o + first));
+        self.classes.extend_from_slice(&other.classes);
+        self.shares.extend_from_slice(&other.shares);
+    }
+
     /// Classes and shares of a leaf.
     #[must_use]
     pub fn leaf(&self, i: usize) -> (&[u32], &[f64]) {

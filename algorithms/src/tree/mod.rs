@@ -31,6 +31,7 @@
 //!   pattern, whose first split gains nothing, is learnt.
 //! - **Bootstrap** draws each row a Poisson count of mean `subsampling_rate`, as Spark does, keyed by `(seed, tree, row id)`.
 
+pub mod apart;
 pub mod bins;
 mod criterion;
 mod find;
@@ -65,5 +66,8 @@ pub fn jobs(jobs: &mut emberline_pipeline::Jobs) {
     jobs.round::<summary::Summarise>()
         .round::<oob::OobClasses>()
         .round::<oob::OobNumbers>()
+        .round::<apart::CountDraws>()
+        .exchange::<apart::sums::SumNodes>()
+        .exchange::<apart::finish::FinishNodes>()
         .work::<work::GrowTrees>();
 }

@@ -61,6 +61,15 @@ impl Node {
         Self::new(f64::from(set), child, feature, kind)
     }
 
+    /// The node of a tree that stands behind others: so many nodes, leaves and words of sets further on.
+    pub(super) fn moved(mut self, nodes: u32, leaves: u32, sets: u32) -> Self {
+        self.child += if self.is_leaf() { leaves } else { nodes };
+        if self.is(NOMINAL) {
+            self.threshold += f64::from(sets);
+        }
+        self
+    }
+
     pub(super) fn is(&self, kind: u8) -> bool {
         self.tag & u32::from(kind) << FEATURE_BITS != 0
     }

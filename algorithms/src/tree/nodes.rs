@@ -55,14 +55,11 @@ impl Nodes {
             - tree.sets.len() as u32;
         self.starts.push(base);
         self.sets.extend_from_slice(&tree.sets);
-        self.nodes.extend(tree.nodes.iter().map(|node| {
-            let mut node = *node;
-            node.child += if node.is_leaf() { first_leaf } else { base };
-            if node.is(NOMINAL) {
-                node.threshold += f64::from(first_set);
-            }
-            node
-        }));
+        let moved = tree
+            .nodes
+            .iter()
+            .map(|n| n.moved(base, first_leaf, first_set));
+        self.nodes.extend(moved);
         Ok(())
     }
 

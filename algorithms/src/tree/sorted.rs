@@ -91,6 +91,16 @@ impl<'a, const ENTROPY: bool> Tally<Many<'a, ENTROPY>> for Sorted<Classed> {
         }
     }
 
+    fn load(&mut self, sums: &[(u8, ClassSums)]) {
+        self.present = BinSet::default();
+        self.rows.clear();
+        for (b, sums) in sums {
+            insert(&mut self.present, usize::from(*b));
+            self.rows.extend(Classed::of_sums(sums));
+            self.ends[usize::from(*b)] = self.rows.len() as u32;
+        }
+    }
+
     fn best(
         &mut self,
         criterion: &Many<'a, ENTROPY>,

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::criterion::Criterion;
 
 /// A set of bins.
@@ -19,7 +21,7 @@ pub fn insert(set: &mut BinSet, b: usize) {
 }
 
 /// Where the rows of a node go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
     /// Bins up to `last_left` go left.
     Threshold {
@@ -40,7 +42,7 @@ pub enum Rule {
 }
 
 /// A split that could be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Candidate<S> {
     /// Feature index.
     pub feature: u32,

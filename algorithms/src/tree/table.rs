@@ -61,8 +61,18 @@ pub fn weight_exponent(summary: &DataSummary) -> i32 {
     (-summary.weight_exponent).min(most)
 }
 
+/// A weight in units; none that counts is 0.
+#[must_use]
+pub fn weight_units(weight: f64, exponent: i32) -> u64 {
+    if weight > 0.0 {
+        ((weight * 2.0_f64.powi(exponent)).round() as u64).max(1)
+    } else {
+        0
+    }
+}
+
 /// The labels of all rows.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Labels {
     /// Class indices.
     Classes(Vec<u16>),
@@ -120,6 +130,33 @@ pub struct Recipe<'a> {
     pub weight_exponent: Option<i32>,
 }
 
+/// Rows on their way from one table to another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rows {
+    /// Bins, those of a row side by side.
+    pub bytes: Vec<u8>,
+    /// Labels.
+    pub labels: Labels,
+    /// Weights in units; none where each is 1.
+    pub weights: Vec<u64>,
+    /// How often each was drawn.
+    pub draws: Vec<u8>,
+}
+
+impl Rows {
+    /// Adds rows of the same task.
+    pub fn append(&mut self, later: Self) {
+        self.bytes.extend(later.bytes);
+        match (&mut self.labels, later.labels) {
+            (Labels::Classes(all), Labels::Classes(own)) => all.extend(own),
+            (Labels::Numbers(all), Labels::Numbers(own)) => all.extend(own),
+            _ => {} // one recipe makes both
+        }
+        self.weights.extend(later.weights);
+        self.draws.extend(later.draws);
+    }
+}
+
 /// The rows of one block, binned.
 struct Part {
     n_rows: usize,
@@ -145,6 +182,14 @@ impl Table {
             },
         )?;
         Ok(table)
+    }
+
+    /// A table without rows.
+    ///
+    /// # Errors
+    /// None.
+    pub fn empty(recipe: Recipe<'_>) -> Result<Self, DataError> {
+        Self::new(0, recipe)
     }
 
     /// Room for `n_rows` rows.
@@ -175,6 +220,54 @@ impl Table {
             weights: recipe.weight_exponent.map(|_| Vec::with_capacity(n)),
             row_ids: Vec::new(),
         })
+    }
+
+    /// A table of rows that were taken out of others, and how often each was drawn.
+    ///
+    /// # Errors
+    /// More rows than 32-bit indices reach.
+    pub fn of_rows(recipe: Recipe<'_>, rows: Rows) -> Result<(Self, Vec<u8>), DataError> {
+        let d = recipe.bins.len();
+        let n = rows.draws.len();
+        let bytes = if by_row(d) {
+            rows.bytes
+        } else {
+            let column = |j: usize| rows.bytes[j..].iter().step_by(d).copied();
+            (0..d).flat_map(column).collect()
+        };
+        let mut table = Self::new(n as u64, recipe)?;
+        table.push(Part {
+            n_rows: n,
+            bytes,
+            labels: rows.labels,
+            weights: rows.weights,
+            row_ids: RowIds::Run(0..n as u64),
+        });
+        Ok((table, rows.draws))
+    }
+
+    /// Takes rows out, each with how often it was drawn.
+    #[must_use]
+    pub fn rows(&self, chosen: &[(u32, u8)]) -> Rows {
+        let d = self.n_features;
+        let mut bytes = Vec::with_capacity(chosen.len() * d);
+        for (row, _) in chosen {
+            let offset = self.offset(*row);
+            bytes.extend((0..d).map(|j| self.bytes[self.base(j) + offset]));
+        }
+        let rows = || chosen.iter().map(|(row, _)| *row as usize);
+        Rows {
+            bytes,
+            labels: match &self.labels {
+                Labels::Classes(all) => Labels::Classes(rows().map(|i| all[i]).collect()),
+                Labels::Numbers(all) => Labels::Numbers(rows().map(|i| all[i]).collect()),
+            },
+            weights: match &self.weights {
+                Some(all) => rows().map(|i| all[i]).collect(),
+                None => Vec::new(),
+            },
+            draws: chosen.iter().map(|(_, draws)| *draws).collect(),
+        }
     }
 
     /// Adds the rows of the next block.
@@ -287,16 +380,10 @@ impl Part {
                 Labels::Numbers(labels.map(|y| Task::units(offset, exponent, y)).collect())
             }
         };
-        let weights = recipe.weight_exponent.map(|exponent| {
-            let scale = 2.0_f64.powi(exponent);
-            let units = |w: f64| {
-                if w > 0.0 {
-                    ((w * scale).round() as u64).max(1)
-                } else {
-                    0
-                }
-            };
-            (0..n).map(|i| units(block.weight(i))).collect()
+        let weights = (recipe.weight_exponent).map(|exponent| {
+            (0..n)
+                .map(|i| weight_units(block.weight(i), exponent))
+                .collect()
         });
         Self {
             n_rows: n,

@@ -7,8 +7,8 @@ use emberline_pipeline::engine::BlockSource;
 use serde::{Deserialize, Serialize};
 
 use super::bins::FeatureBins;
-use super::criterion::{Lanes, Many, Narrow, Pair, Units, Variance, Wide};
-use super::grow::{GrownTree, Soil, grow};
+use super::criterion::{Criterion, Lanes, Many, Narrow, Pair, Units, Variance, Wide};
+use super::grow::{GrownTree, Soil, Start, grow};
 use super::sample::Sampling;
 use super::settings::Limits;
 use super::table::{LABEL_BITS, Labels, Recipe, Table, Task};
@@ -47,56 +47,73 @@ impl Work for GrowTrees {
     type Output = Output;
 
     fn gather(&self, blocks: &dyn BlockSource) -> std::result::Result<Table, DataError> {
-        let recipe = Recipe {
-            bins: &self.bins,
-            task: self.task,
-            weight_exponent: self.weight_exponent,
-        };
-        Table::gather(blocks, recipe)
+        Table::gather(blocks, self.recipe())
     }
 
     fn run(&self, index: u64, table: &Table) -> std::result::Result<Output, DataError> {
-        let (rows, draws, whole) = self.draw(index, table);
-        let soil = Soil {
-            table,
-            bins: &self.bins,
-            limits: self.limits,
-            n_drawn: self.n_drawn,
-            draw: Draw::new(self.sampling.seed, "tree features").at(index),
+        let (mut rows, mut draws) = self.draw(index, table, false);
+        let whole = rows.is_empty();
+        if whole {
+            (rows, draws) = self.draw(index, table, true);
+        }
+        let mut drawn = Drawn::default();
+        for (i, n) in rows.iter().zip(&draws) {
+            drawn.add(*n, table.weight(*i as usize));
+        }
+        let growth = Growth {
+            soil: self.soil(table, self.features(index)),
+            rows,
+            draws,
+            start: Start::default(),
         };
-        let drawn: u64 = draws.iter().map(|n| u64::from(*n)).sum();
-        let weights = table.weights.as_deref();
-        let small = weights.is_none() && drawn < MOST_IN_CELLS;
-        let tree = match (&table.labels, self.task) {
-            (Labels::Classes(class), Task::Classes(k)) => match (self.entropy, small, k) {
-                (true, ..) => grow(&soil, Many::<true>::new(class, weights, k), rows, draws),
-                (_, true, 2) => grow(&soil, Pair::new(class), rows, draws),
-                (_, true, ..=8) => grow(&soil, Lanes::<8>::new(class, k), rows, draws),
-                (_, true, ..=16) => grow(&soil, Lanes::<16>::new(class, k), rows, draws),
-                _ => grow(&soil, Many::<false>::new(class, weights, k), rows, draws),
-            },
-            (Labels::Numbers(label), Task::Number { offset, exponent }) => {
-                let shift = label_shift(self.total_weight(table, &rows, &draws));
-                let units = Units {
-                    offset,
-                    exponent: exponent - shift as i32,
-                    shift,
-                };
-                if small {
-                    let criterion = Variance::<Narrow>::new(label, None, units);
-                    grow(&soil, criterion, rows, draws)
-                } else {
-                    let criterion = Variance::<Wide>::new(label, weights, units);
-                    grow(&soil, criterion, rows, draws)
-                }
-            }
-            _ => {
-                return Err(DataError::Unusable(
-                    "the table was made for another task".to_owned(),
-                ));
-            }
-        };
+        let (labels, weights) = (&table.labels, table.weights.as_deref());
+        let tree = self.with_criterion(labels, weights, drawn, growth)?;
         Ok(Output { tree, whole })
+    }
+}
+
+/// What the rows of a tree come to.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Drawn {
+    /// Rows, as often as they were drawn.
+    pub rows: u64,
+    /// Their weight in units.
+    pub weight: u64,
+}
+
+impl Drawn {
+    /// Adds a row.
+    pub fn add(&mut self, draws: u8, weight: u64) {
+        self.rows += u64::from(draws);
+        self.weight += u64::from(draws) * weight;
+    }
+}
+
+/// What is done with the criterion of a tree, whichever it is.
+pub trait WithCriterion<'a> {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn with<C: Criterion + 'a>(self, criterion: C) -> Self::Output;
+}
+
+/// The growth of a tree or of a subtree.
+pub struct Growth<'s> {
+    /// What it grows from.
+    pub soil: Soil<'s>,
+    /// Rows of the table.
+    pub rows: Vec<u32>,
+    /// How often each was drawn.
+    pub draws: Vec<u8>,
+    /// Where growth begins.
+    pub start: Start,
+}
+
+impl<'a> WithCriterion<'a> for Growth<'_> {
+    type Output = GrownTree;
+
+    fn with<C: Criterion + 'a>(self, criterion: C) -> GrownTree {
+        grow(&self.soil, criterion, self.rows, self.draws, self.start)
     }
 }
 
@@ -115,32 +132,95 @@ fn label_shift(weight: u64) -> u32 {
 }
 
 impl GrowTrees {
-    /// The rows of a tree, how often each was drawn, and whether the draw was empty: a tree then sees every row.
-    fn draw(&self, index: u64, table: &Table) -> (Vec<u32>, Vec<u8>, bool) {
+    /// Does something with the criterion for these labels and weights, `(n,)` each, of a tree whose rows come to `drawn`.
+    ///
+    /// # Errors
+    /// The labels are of another task.
+    pub fn with_criterion<'a, V: WithCriterion<'a>>(
+        &self,
+        labels: &'a Labels,
+        weights: Option<&'a [u64]>,
+        drawn: Drawn,
+        visit: V,
+    ) -> std::result::Result<V::Output, DataError> {
+        let small = self.weight_exponent.is_none() && drawn.rows < MOST_IN_CELLS;
+        Ok(match (labels, self.task) {
+            (Labels::Classes(class), Task::Classes(k)) => match (self.entropy, small, k) {
+                (true, ..) => visit.with(Many::<true>::new(class, weights, k)),
+                (_, true, 2) => visit.with(Pair::new(class)),
+                (_, true, ..=8) => visit.with(Lanes::<8>::new(class, k)),
+                (_, true, ..=16) => visit.with(Lanes::<16>::new(class, k)),
+                _ => visit.with(Many::<false>::new(class, weights, k)),
+            },
+            (Labels::Numbers(label), Task::Number { offset, exponent }) => {
+                let shift = label_shift(drawn.weight);
+                let units = Units {
+                    offset,
+                    exponent: exponent - shift as i32,
+                    shift,
+                };
+                if small {
+                    visit.with(Variance::<Narrow>::new(label, None, units))
+                } else {
+                    visit.with(Variance::<Wide>::new(label, weights, units))
+                }
+            }
+            _ => {
+                return Err(DataError::Unusable(
+                    "the table was made for another task".to_owned(),
+                ));
+            }
+        })
+    }
+
+    /// How rows become those of a table.
+    #[must_use]
+    pub fn recipe(&self) -> Recipe<'_> {
+        Recipe {
+            bins: &self.bins,
+            task: self.task,
+            weight_exponent: self.weight_exponent,
+        }
+    }
+
+    /// Draws of the features of a tree.
+    #[must_use]
+    pub fn features(&self, index: u64) -> Draw {
+        Draw::new(self.sampling.seed, "tree features").at(index)
+    }
+
+    /// What is grown from the rows of `table`.
+    #[must_use]
+    pub fn soil<'s>(&'s self, table: &'s Table, draw: Draw) -> Soil<'s> {
+        Soil {
+            table,
+            bins: &self.bins,
+            limits: self.limits,
+            n_drawn: self.n_drawn,
+            draw,
+        }
+    }
+
+    /// The rows of a tree, and how often each was drawn; of a tree whose draw was empty (`whole`), all rows.
+    #[must_use]
+    pub fn draw(&self, index: u64, table: &Table, whole: bool) -> (Vec<u32>, Vec<u8>) {
+        let weighty = |i: u32| table.weight(i as usize) > 0;
+        if whole {
+            let rows: Vec<u32> = (0..table.n_rows() as u32).filter(|i| weighty(*i)).collect();
+            let draws = vec![1; rows.len()];
+            return (rows, draws);
+        }
         let bag = self.sampling.bag(index);
         let share = (1.0 - (-self.sampling.rate).exp()).min(1.0);
         let room = (table.n_rows() as f64 * share * 1.01) as usize + 64;
         let (mut rows, mut draws) = (Vec::with_capacity(room), Vec::with_capacity(room));
-        let weighty = |i: usize| table.weight(i) > 0;
         table.each_row_id(|i, id| {
             let n = bag.count(id);
-            if n > 0 && weighty(i as usize) {
+            if n > 0 && weighty(i) {
                 rows.push(i);
                 draws.push(n);
             }
         });
-        if rows.is_empty() {
-            rows.extend((0..table.n_rows() as u32).filter(|i| weighty(*i as usize)));
-            draws.resize(rows.len(), 1);
-            return (rows, draws, true);
-        }
-        (rows, draws, false)
-    }
-
-    fn total_weight(&self, table: &Table, rows: &[u32], draws: &[u8]) -> u64 {
-        let weighted = rows.iter().zip(draws);
-        weighted
-            .map(|(i, n)| u64::from(*n) * table.weight(*i as usize))
-            .sum()
+        (rows, draws)
     }
 }

@@ -1,4 +1,4 @@
-//! What a process can do for a run that was started elsewhere: rounds, work and steps by name.
+//! What a process can do for a run that was started elsewhere: rounds, work, exchanges and steps by name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bytes::from_bytes;
+use super::exchange::{ErasedExchange, Exchange};
 use super::round::{ErasedRound, ErasedWork, Round, Work};
 use crate::registry::Registry;
 use crate::{Error, Result};
@@ -23,6 +24,7 @@ pub struct Jobs {
     blocks: BTreeMap<&'static str, Load<dyn ErasedRound<Block>>>,
     batches: BTreeMap<&'static str, Load<dyn ErasedRound<Batch>>>,
     work: BTreeMap<&'static str, Load<dyn ErasedWork>>,
+    exchanges: BTreeMap<&'static str, Load<dyn ErasedExchange>>,
     steps: BTreeMap<&'static str, LoadStep>,
 }
 
@@ -64,6 +66,14 @@ impl Jobs {
         self
     }
 
+    /// Adds an exchange.
+    pub fn exchange<X: Exchange>(&mut self) -> &mut Self {
+        self.exchanges.insert(X::NAME, |bytes| {
+            Ok(Box::new(from_bytes::<X>(X::NAME, bytes)?))
+        });
+        self
+    }
+
     /// Adds a step of datasets whose state is the step itself; `name` is what its [`RowOp::step`] writes.
     pub fn step<S: RowOp + Serialize + DeserializeOwned + 'static>(
         &mut self,
@@ -96,6 +106,10 @@ impl Jobs {
 
     pub(crate) fn work_of(&self, name: &str, state: &[u8]) -> Result<Box<dyn ErasedWork>> {
         load(&self.work, name, state)
+    }
+
+    pub(crate) fn exchange_of(&self, name: &str, state: &[u8]) -> Result<Box<dyn ErasedExchange>> {
+        load(&self.exchanges, name, state)
     }
 
     pub(crate) fn read_step(

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use emberline_datasets::write::{Manifest, write_part};
 use emberline_datasets::{
-    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, map_in_order,
+    Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, map_in_order, spread,
 };
 use rayon::prelude::*;
 
+use super::exchange::{ErasedExchange, Stretch};
 use super::in_order::InOrder;
 use super::pinned::{PinnedBuilder, unnamed_slots};
 use super::round::{Boxed, ErasedRound, ErasedWork};
@@ -198,6 +199,44 @@ impl Engine for Local {
                     }
                 });
             queue.finish()
+        })
+    }
+
+    fn room(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn exchange(
+        &self,
+        data: &Pinned,
+        exchange: &dyn ErasedExchange,
+        run: &Run,
+    ) -> Result<Vec<Vec<u8>>> {
+        let stretches = spread(data.n_blocks(), self.threads);
+        self.install(|| {
+            let sent: Vec<Result<Vec<Vec<u8>>>> = stretches
+                .into_par_iter()
+                .filter(|blocks| !blocks.is_empty())
+                .map(|blocks| {
+                    run.cancel.check()?;
+                    let rows = blocks.clone().map(|i| Ok(data.block(i)?.n_rows() as u64));
+                    exchange.scatter_erased(&Stretch {
+                        rows: rows.sum::<Result<u64>>()?,
+                        source: data,
+                        blocks,
+                    })
+                })
+                .collect();
+            let sent: Vec<Vec<Vec<u8>>> = sent.into_iter().collect::<Result<_>>()?;
+            let outputs: Vec<Result<Vec<u8>>> = (0..exchange.n_groups())
+                .into_par_iter()
+                .map(|group| {
+                    run.cancel.check()?;
+                    let pieces: Vec<&[u8]> = sent.iter().map(|all| &*all[group]).collect();
+                    exchange.gather_erased(group, &pieces)
+                })
+                .collect();
+            outputs.into_iter().collect()
         })
     }
 }

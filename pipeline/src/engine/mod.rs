@@ -9,6 +9,7 @@
 //! rounding errors grow with the logarithm of the row count. A remote engine gets the same bits by sending, per
 //! partition, the partials of the maximal whole subtrees inside it.
 mod bytes;
+mod exchange;
 mod in_order;
 mod jobs;
 pub mod journal;
@@ -29,6 +30,8 @@ use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Format, Memory};
 use crate::Result;
 use crate::run::Run;
 
+pub use bytes::{from_bytes, to_bytes};
+pub use exchange::{ErasedExchange, Exchange};
 pub use jobs::{Jobs, UNKNOWN_JOB, Unit};
 pub use local::Local;
 pub use pinned::{Pinned, PinnedBuilder};
@@ -115,4 +118,22 @@ pub trait Engine: Send + Sync {
         run: &Run,
         each: &mut (dyn FnMut(Boxed) -> Result<()> + Send),
     ) -> Result<()>;
+
+    /// Bytes that each of several processes may keep, where it is asked to gather all blocks for work; `None` where there is one
+    /// process, or no limit.
+    ///
+    /// # Errors
+    /// The processes cannot be asked.
+    fn room(&self) -> Result<Option<u64>>;
+
+    /// An exchange between the pinned blocks and its groups; the outputs of all groups, in order, as bytes.
+    ///
+    /// # Errors
+    /// A block refuses, an output cannot be made, or the run was stopped.
+    fn exchange(
+        &self,
+        data: &Pinned,
+        exchange: &dyn ErasedExchange,
+        run: &Run,
+    ) -> Result<Vec<Vec<u8>>>;
 }

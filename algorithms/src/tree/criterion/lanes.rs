@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::{Cells, Criterion, STEP, gini_fraction, gini_gain, times};
 use crate::tree::histogram::Histogram;
 use crate::tree::leaves::ClassLeaves;
@@ -57,7 +60,7 @@ fn squares<const K: usize>(counts: &[u32; K]) -> u64 {
 
 impl<const K: usize> Criterion for Lanes<'_, K>
 where
-    [u32; K]: Default,
+    [u32; K]: Default + Serialize + DeserializeOwned,
 {
     /// Class and draws.
     type Row = (u8, u8);
@@ -149,7 +152,7 @@ where
 
 impl<const K: usize> Cells for Lanes<'_, K>
 where
-    [u32; K]: Default,
+    [u32; K]: Default + Serialize + DeserializeOwned,
 {
     const WEIGHTED: bool = false;
     const WORDS: usize = 3;

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Criterion, float, gini_fraction, gini_gain, times};
 use crate::tree::leaves::ClassLeaves;
 use crate::tree::node::Node;
@@ -46,12 +48,36 @@ pub struct Many<'a, const ENTROPY: bool> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Classed {
     class: u16,
-    draws: u8,
+    draws: u32,
     weight: u64,
 }
 
+impl Classed {
+    /// Rows that come to these sums.
+    pub(in crate::tree) fn of_sums(sums: &ClassSums) -> impl Iterator<Item = Self> {
+        let classes = sums.classes.iter().enumerate();
+        let weights = classes.filter(|(_, w)| **w > 0).map(|(class, w)| Self {
+            class: class as u16,
+            draws: 0,
+            weight: *w,
+        });
+        // Where draws are told with no weight, they count for no class.
+        let mut left = sums.rows;
+        let draws = std::iter::from_fn(move || {
+            let draws = u32::try_from(left).unwrap_or(u32::MAX);
+            left -= u64::from(draws);
+            (draws > 0).then_some(Self {
+                class: 0,
+                draws,
+                weight: 0,
+            })
+        });
+        weights.chain(draws)
+    }
+}
+
 /// Sums of some rows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassSums {
     rows: u64,
     weight: u64,
@@ -158,7 +184,7 @@ impl<const ENTROPY: bool> Criterion for Many<'_, ENTROPY> {
         let weight = self.weight_of.map_or(1, |w| w[i as usize]);
         Classed {
             class: self.class[i as usize],
-            draws,
+            draws: u32::from(draws),
             weight: u64::from(draws) * weight,
         }
     }

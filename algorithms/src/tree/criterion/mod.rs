@@ -12,6 +12,9 @@ mod variance;
 
 use std::cmp::Ordering;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::histogram::Tally;
 use super::leaves::ClassLeaves;
 use super::node::Node;
@@ -26,7 +29,7 @@ pub trait Criterion: Clone + Send + Sync {
     /// What a row adds to the sums of its bin: label and weight.
     type Row: Copy + Default + Send + Sync;
     /// Sums of some rows.
-    type Sums: Clone + Send + Sync;
+    type Sums: Clone + Send + Sync + Serialize + DeserializeOwned;
     /// How the rows of a node are brought together by bin.
     type Tally: Tally<Self>;
 
@@ -46,9 +49,9 @@ pub trait Criterion: Clone + Send + Sync {
     fn rows(&self, sums: &Self::Sums) -> u64;
     /// True where the sums alone tell that no split can make these rows purer.
     fn is_pure(&self, sums: &Self::Sums) -> bool;
-    /// True where the rows one by one tell so.
-    fn is_uniform(&self, _rows: impl Iterator<Item = Self::Row>) -> bool {
-        false
+    /// What only the rows one by one tell: where all of a node have the same, no split can make them purer. `None` where the sums tell.
+    fn label_of(_row: Self::Row) -> Option<i64> {
+        None
     }
     /// Goes to a node with these sums.
     fn enter(&mut self, total: &Self::Sums);

@@ -4,6 +4,9 @@ use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use super::{Cells, Criterion, STEP};
 use crate::tree::histogram::Histogram;
 use crate::tree::leaves::ClassLeaves;
@@ -22,7 +25,9 @@ pub struct Units {
 }
 
 /// Weight of some rows and their labels' weighted sum in units.
-pub trait Moment: Copy + Default + Send + Sync + Debug + 'static {
+pub trait Moment:
+    Copy + Default + Send + Sync + Debug + Serialize + DeserializeOwned + 'static
+{
     /// True where weights differ from how often rows were drawn.
     const WEIGHTED: bool;
     /// Adds a row.
@@ -52,7 +57,7 @@ pub struct Labelled {
 }
 
 /// For rows of weight 1: both sums are below 2^62.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Narrow {
     weight: i64,
     sum: i64,
@@ -106,7 +111,7 @@ impl Moment for Narrow {
 }
 
 /// For rows of any weights.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wide {
     rows: u64,
     weight: u64,
@@ -242,9 +247,8 @@ impl<M: Moment> Criterion for Variance<'_, M> {
         false
     }
 
-    fn is_uniform(&self, mut rows: impl Iterator<Item = Labelled>) -> bool {
-        let first = rows.next().map_or(0, |r| r.label);
-        rows.all(|r| r.label == first)
+    fn label_of(row: Labelled) -> Option<i64> {
+        Some(row.label)
     }
 
     fn enter(&mut self, total: &M) {

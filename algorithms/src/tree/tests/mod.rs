@@ -1,5 +1,6 @@
 //! The four tree stages, through their public face.
 
+mod apart;
 mod bits;
 mod edges;
 mod iris;

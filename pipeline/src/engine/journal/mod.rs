@@ -21,10 +21,12 @@ use std::time::Duration;
 use emberline_datasets::files::{self, Disk, RealDisk};
 use emberline_datasets::write::Manifest;
 use emberline_datasets::{Batch, Block, BlockSpec, Dataset, Format, Memory};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Boxed, Engine, ErasedRound, ErasedWork, Pinned};
+use super::bytes::{from_bytes, to_bytes};
+use super::{Boxed, Engine, ErasedExchange, ErasedRound, ErasedWork, Pinned};
 use crate::run::Run;
 use crate::{Error, Result};
 use file::{Entry, Log};
@@ -171,6 +173,26 @@ impl Journal {
     }
 }
 
+impl Journal {
+    /// As [`Journal::round`], for what is bytes already or nearly so.
+    fn bytes<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        state: &[u8],
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let key = key(name, state);
+        match self.log().replay(&key)? {
+            Some(Entry::Result(bytes)) => return from_bytes(name, &bytes).map_err(start_anew),
+            Some(Entry::Nothing | Entry::TooLarge) => return compute(),
+            None => {}
+        }
+        let result = compute()?;
+        self.log().append(&key, &Entry::of(to_bytes(&result)?))?;
+        Ok(result)
+    }
+}
+
 /// What a record is for: the name of a round and a digest of its state, so that a journal never answers another question.
 fn key(name: &str, state: &[u8]) -> [u8; 16] {
     let mut hash = Sha256::new();
@@ -281,6 +303,22 @@ impl Engine for Journal {
                 next += 1;
                 Ok(())
             })
+    }
+
+    /// Written down too: what is done where depends on it, and so does what is asked next.
+    fn room(&self) -> Result<Option<u64>> {
+        self.bytes("engine/room", &[], || self.inner.room())
+    }
+
+    fn exchange(
+        &self,
+        data: &Pinned,
+        exchange: &dyn ErasedExchange,
+        run: &Run,
+    ) -> Result<Vec<Vec<u8>>> {
+        self.bytes(exchange.name(), &exchange.state_bytes()?, || {
+            self.inner.exchange(data, exchange, run)
+        })
     }
 }
 

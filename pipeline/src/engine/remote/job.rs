@@ -59,6 +59,8 @@ pub(super) enum Task {
     },
     /// Write the rows as a file of a folder.
     Write { folder: PathBuf, format: Format },
+    /// An exchange between the blocks of `n_parts` parts.
+    Exchange { exchange: Named, n_parts: usize },
     /// Pieces of work, each over all blocks.
     Pieces { work: Named, blocks: Payload },
 }
@@ -107,7 +109,7 @@ pub(super) struct Pinned {
 }
 
 /// An error as it travels: who must act, what kind, and the text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Failure {
     exit_code: u8,
     kind: String,
@@ -140,6 +142,15 @@ impl From<Failure> for Error {
 
 /// An answer or an error.
 pub(super) type Outcome = std::result::Result<Answer, Failure>;
+
+/// What a part sends to a group of an exchange, as bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// First block of the part: pieces are brought into this order.
+    pub first_block: usize,
+    /// The piece, or why there is none: every group then fails with it.
+    pub piece: std::result::Result<Vec<u8>, Failure>,
+}
 
 /// What comes back, as bytes.
 #[derive(Debug, Serialize, Deserialize)]

@@ -26,6 +26,7 @@ use emberline_datasets::{
 };
 
 use super::bytes::{from_bytes, to_bytes};
+use super::exchange::ErasedExchange;
 use super::pinned::{Elsewhere, unnamed_slots};
 use super::round::{BlockSource, Boxed, ErasedRound, ErasedWork};
 use super::tree::{Node, gather};
@@ -46,6 +47,12 @@ pub trait Carrier: Send + Sync {
     /// Kind and size, for people: `cluster at http://127.0.0.1:50050, 2 executors, 4 cores`.
     fn describe(&self) -> String;
 
+    /// The least that a host may keep in memory, in bytes; `None` without a limit.
+    ///
+    /// # Errors
+    /// Nobody is there to compute.
+    fn room(&self) -> Result<Option<u64>>;
+
     /// Parts that can be computed at the same time; at least 1.
     ///
     /// # Errors
@@ -58,7 +65,9 @@ pub trait Carrier: Send + Sync {
     /// They cannot be sent.
     fn put(&self, id: BlobId, bytes: Arc<[u8]>) -> Result<()>;
 
-    /// Has every part of a request computed by a host and returns the answers in the order of the parts.
+    /// Has every part of a request computed by a host ([`Host::compute`]) and returns the answers in the order of the parts. Where the
+    /// request has groups, what [`Host::scatter`] gives for the parts is brought together by group, and the answers are those of
+    /// [`Host::gather`], in the order of the groups.
     ///
     /// # Errors
     /// A part could not be computed anywhere, or `cancel` was thrown.
@@ -70,7 +79,7 @@ pub trait Carrier: Send + Sync {
 pub struct Carried {
     /// Name of the process that computed it.
     pub by: String,
-    /// What [`Host::compute`] gave.
+    /// What [`Host::compute`] or [`Host::gather`] gave.
     pub bytes: Vec<u8>,
 }
 
@@ -87,6 +96,8 @@ pub struct Request {
     pub job: Arc<[u8]>,
     /// The parts.
     pub parts: Vec<Vec<u8>>,
+    /// Groups that the parts send to; 0 where each part is answered by itself.
+    pub groups: usize,
 }
 
 /// The engine of several processes.
@@ -154,6 +165,19 @@ impl Remote {
         parts: &[Part],
         run: &Run,
     ) -> Result<Vec<Answer>> {
+        self.ask_groups(rows, task, name, parts, 0, run)
+    }
+
+    /// As [`Remote::ask`], for the groups that the parts send to, where there are any.
+    fn ask_groups(
+        &self,
+        rows: BlobId,
+        task: Task,
+        name: &str,
+        parts: &[Part],
+        groups: usize,
+        run: &Run,
+    ) -> Result<Vec<Answer>> {
         run.cancel.check()?;
         let forget =
             std::mem::take(&mut *self.forget.lock().unwrap_or_else(PoisonError::into_inner));
@@ -169,14 +193,16 @@ impl Remote {
             affinity: rows,
             job: to_bytes(&job)?.into(),
             parts: parts.iter().map(to_bytes).collect::<Result<_>>()?,
+            groups,
         };
+        let n_answers = if groups == 0 { parts.len() } else { groups };
         let started = Instant::now();
         let carried = self.carrier.carry(&request, &run.cancel)?;
-        if carried.len() != parts.len() {
+        if carried.len() != n_answers {
             return unexpected();
         }
-        let mut computed = Vec::with_capacity(parts.len());
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(parts.len());
+        let mut computed = Vec::with_capacity(n_answers);
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(n_answers);
         for (part, Carried { by, bytes }) in carried.into_iter().enumerate() {
             let Reply { kept, outcome } = from_bytes("answer", &bytes)?;
             computed.push(PartComputed {
@@ -486,5 +512,36 @@ impl Engine for Remote {
             }
         }
         Ok(())
+    }
+
+    fn room(&self) -> Result<Option<u64>> {
+        self.carrier.room()
+    }
+
+    fn exchange(
+        &self,
+        data: &Pinned,
+        exchange: &dyn ErasedExchange,
+        run: &Run,
+    ) -> Result<Vec<Vec<u8>>> {
+        let Some(held) = data.kept_by::<Held>() else {
+            return self.local.exchange(data, exchange, run);
+        };
+        let task = Task::Exchange {
+            exchange: Named {
+                name: exchange.name().to_owned(),
+                state: self.payload(exchange.state_bytes()?)?,
+            },
+            n_parts: held.parts.len(),
+        };
+        let (name, groups) = (exchange.name(), exchange.n_groups());
+        let mut outputs = Vec::with_capacity(groups);
+        for answer in self.ask_groups(held.rows, task, name, &held.parts, groups, run)? {
+            let Answer::Outputs(output) = answer else {
+                return unexpected();
+            };
+            outputs.extend(output);
+        }
+        Ok(outputs)
     }
 }

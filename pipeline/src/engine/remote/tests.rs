@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::Error;
-use crate::engine::{Jobs, Partial, Round, Work};
+use crate::engine::{Exchange, Jobs, Partial, Round, Work};
 use crate::registry::Registry;
 
 const ROWS: usize = 40_000;
@@ -102,8 +102,46 @@ impl Work for Ids {
     }
 }
 
+/// Sends row ids to groups by the size of their weights; a group joins its own. Refuses rows from `refuse` on.
+#[derive(Serialize, Deserialize)]
+struct ByWeight {
+    groups: usize,
+    refuse: u64,
+}
+
+impl Exchange for ByWeight {
+    const NAME: &'static str = "test/remote-by-weight";
+    type Piece = Vec<u64>;
+    type Output = (usize, Vec<u64>);
+
+    fn n_groups(&self) -> usize {
+        self.groups
+    }
+
+    fn scatter(&self, blocks: &dyn BlockSource) -> Result<Vec<Vec<u64>>> {
+        let mut pieces = vec![Vec::new(); self.groups];
+        for b in 0..blocks.n_blocks() {
+            let block = blocks.block(b)?;
+            for (i, id) in block.row_ids.iter().enumerate() {
+                if *id >= self.refuse {
+                    return Err(Error::Data(DataError::Missing {
+                        column: "features".to_owned(),
+                        row: *id,
+                    }));
+                }
+                pieces[block.weight(i) as usize % self.groups].push(*id);
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn gather(&self, group: usize, pieces: Vec<Vec<u64>>) -> Result<(usize, Vec<u64>)> {
+        Ok((group, pieces.concat()))
+    }
+}
+
 fn jobs(jobs: &mut Jobs) {
-    jobs.round::<Add>().work::<Ids>();
+    jobs.round::<Add>().work::<Ids>().exchange::<ByWeight>();
 }
 
 /// Hosts without a network: part `i` goes to host `i` of as many as there are.
@@ -144,6 +182,10 @@ impl Carrier for Here {
         "here".to_owned()
     }
 
+    fn room(&self) -> Result<Option<u64>> {
+        Ok(self.hosts[0].status().memory_limit)
+    }
+
     fn slots(&self) -> Result<usize> {
         Ok(self.slots)
     }
@@ -155,6 +197,25 @@ impl Carrier for Here {
 
     fn carry(&self, request: &Request, cancel: &Cancel) -> Result<Vec<Carried>> {
         let parts = request.parts.iter().enumerate();
+        if request.groups > 0 {
+            let mut sent = vec![Vec::new(); request.groups];
+            // As they may come from a network: not in the order of the parts.
+            for (i, part) in parts.rev() {
+                let host = &self.hosts[i % self.hosts.len()];
+                let pieces = host.scatter(&request.job, part, request.groups, self, cancel);
+                sent.iter_mut()
+                    .zip(pieces)
+                    .for_each(|(all, own)| all.push(own));
+            }
+            let gather = |(group, sent): (usize, &Vec<Vec<u8>>)| {
+                let i = group % self.hosts.len();
+                Carried {
+                    by: i.to_string(),
+                    bytes: self.hosts[i].gather(&request.job, group, sent, self, cancel),
+                }
+            };
+            return Ok(sent.iter().enumerate().map(gather).collect());
+        }
         let mut answers: Vec<Carried> = parts
             .map(|(i, part)| {
                 let i = i % self.hosts.len();
@@ -195,6 +256,38 @@ fn rounds_and_work_give_what_they_give_on_one_machine() {
             "{hosts} hosts, {slots} slots"
         );
     }
+}
+
+#[test]
+fn an_exchange_gives_what_it_gives_on_one_machine() {
+    let by_weight = ByWeight {
+        groups: 7,
+        refuse: u64::MAX,
+    };
+    let of = |run: &Run| {
+        let pinned = run.pin(&table(), &spec()).unwrap();
+        run.exchange(&pinned, &by_weight).unwrap()
+    };
+    let expected = of(&Run::local(1, 3));
+    assert_eq!(
+        expected.iter().map(|(_, ids)| ids.len()).sum::<usize>(),
+        ROWS
+    );
+    assert!(expected.iter().all(|(_, ids)| ids.is_sorted()));
+    // More slots than the five blocks: some parts have none.
+    for (hosts, slots) in [(1, 1), (2, 3), (3, 64)] {
+        assert_eq!(of(&run(&Here::new(hosts, slots, None))), expected);
+    }
+    let refuse = ByWeight {
+        groups: 3,
+        refuse: 9_000,
+    };
+    let told = |run: &Run| {
+        let pinned = run.pin(&table(), &spec()).unwrap();
+        let error = run.exchange(&pinned, &refuse).unwrap_err();
+        (error.exit_code(), error.to_string())
+    };
+    assert_eq!(told(&run(&Here::new(2, 1, None))), told(&Run::local(1, 1)));
 }
 
 #[test]
