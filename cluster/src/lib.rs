@@ -5,7 +5,7 @@
 //! scheduler and executor, which take minutes to compile, are compiled when this crate changes and at no other time.
 //!
 //! - [`Scheduler`]: accepts jobs, deals parts to executors so that a part goes where it was before, keeps bytes that executors
-//!   fetch by digest, and tells what goes on.
+//!   fetch by digest, starts drivers beside itself ([`Drivers`]), and tells what goes on.
 //! - [`Executor`]: computes parts.
 //! - [`Client`]: submits jobs, and repeats what was lost.
 //!
@@ -16,6 +16,7 @@
 
 mod client;
 mod desk;
+mod drivers;
 mod error;
 mod executor;
 mod front;
@@ -27,6 +28,7 @@ mod status;
 mod process;
 
 pub use client::{Client, ClientOptions};
+pub use drivers::{DriverEnd, DriverState, DriverStatus, Drivers};
 pub use error::{ClusterError, Result};
 pub use executor::{Executor, ExecutorOptions};
 pub use process::{run_executor, run_scheduler, stop_with_input};

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod detach;
 mod faults;
 mod identity;
 mod speed;
