@@ -31,7 +31,7 @@ pub use client::{Client, ClientOptions};
 pub use drivers::{DriverEnd, DriverState, DriverStatus, Drivers};
 pub use error::{ClusterError, Result};
 pub use executor::{Executor, ExecutorOptions};
-pub use process::{run_executor, run_scheduler, stop_with_input};
+pub use process::{run_executor, run_executors, run_scheduler, stop_with_input};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use slots::Pool;
 pub use status::{ExecutorStatus, JobStatus, RunStatus, Status};

@@ -7,5 +7,7 @@ mod access;
 mod detach;
 mod faults;
 mod identity;
+mod scale;
+mod simulation;
 mod speed;
 mod support;
