@@ -21,7 +21,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::StreamExt;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::desk::{DeskClient, STATUS};
+use crate::desk::{DeskClient, LOG, RUN, STATUS, STOP};
 use crate::error::{ClusterError, Result};
 use crate::node::{Codec, JobExec, MISSING, Part, join};
 use crate::scheduler::AGENT;
@@ -184,6 +184,36 @@ impl Client {
             }
         }
         self.patiently(|| self.runtime.block_on(self.link.desk.put(digest, &bytes)))
+    }
+
+    /// Has a driver started beside the scheduler, for a run of that name; the id of the run.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached, or refuses the request.
+    pub fn start_run(&self, name: &str, request: &[u8]) -> Result<String> {
+        let body = [name.as_bytes(), &[0], request].concat();
+        let id = self.runtime.block_on(self.link.desk.act(RUN, body))?;
+        Ok(String::from_utf8_lossy(&id).into_owned())
+    }
+
+    /// What a detached run logged from a byte on, in pieces; and whether it has ended, so that no more will come.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached, or knows no such run.
+    pub fn log(&self, run: &str, from: u64) -> Result<(bool, Vec<u8>)> {
+        let body = [&from.to_le_bytes(), run.as_bytes()].concat();
+        let mut log = self.runtime.block_on(self.link.desk.act(LOG, body))?;
+        let rest = log.split_off(log.len().min(1));
+        Ok((log == [1], rest))
+    }
+
+    /// Asks the driver of a detached run to stop.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached, knows no such run, or the run has ended.
+    pub fn stop_run(&self, run: &str) -> Result<()> {
+        let asked = self.link.desk.act(STOP, run.as_bytes().to_vec());
+        self.runtime.block_on(asked).map(drop)
     }
 
     /// What goes on in the cluster.

@@ -17,6 +17,7 @@ use sha2::Digest as _;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::drivers::Runs;
 use crate::{ClusterError, Digest, MESSAGE, PIECE, Result, hex};
 
 /// Lays bytes ready: digest, length, offset, bytes.
@@ -27,6 +28,12 @@ pub(crate) const GET: &str = "get";
 pub(crate) const REPORT: &str = "report";
 /// Gives the status of the cluster as JSON.
 pub(crate) const STATUS: &str = "status";
+/// Starts a driver beside the scheduler: name of the run, a zero byte, request; gives its id.
+pub(crate) const RUN: &str = "run";
+/// Gives a piece of the log of a detached run: offset, id; a byte that tells whether the run has ended, and what follows the offset.
+pub(crate) const LOG: &str = "log";
+/// Stops a detached run: id.
+pub(crate) const STOP: &str = "stop";
 
 /// Bytes kept at most; those longest unused go first, and a client that still needs them lays them ready again.
 const MOST: u64 = 1 << 30;
@@ -144,11 +151,7 @@ impl Desk {
 
     fn report(&self, body: &[u8]) -> std::result::Result<(), Status> {
         let bad = |e: String| Status::invalid_argument(format!("a report cannot be read: {e}"));
-        let at = body.iter().position(|b| *b == 0);
-        let (id, json) = at
-            .map(|at| (&body[..at], &body[at + 1..]))
-            .ok_or_else(|| bad("no id".to_owned()))?;
-        let id = std::str::from_utf8(id).map_err(|e| bad(e.to_string()))?;
+        let (id, json) = named(body).map_err(bad)?;
         let json: Value = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
         self.lock().reports.insert(id.to_owned(), json);
         Ok(())
@@ -166,6 +169,47 @@ pub(crate) type AskStatus =
 pub(crate) struct DeskService {
     pub desk: Arc<Desk>,
     pub status: AskStatus,
+    pub runs: Option<Arc<Runs>>,
+}
+
+impl DeskService {
+    /// What concerns detached runs. Looks at files and starts processes, so it is kept off the threads that answer others.
+    async fn detached(
+        &self,
+        action: String,
+        body: Vec<u8>,
+    ) -> std::result::Result<Vec<u8>, Status> {
+        let runs = self.runs.clone().ok_or_else(|| {
+            Status::failed_precondition("this scheduler starts no drivers (--no-detach)")
+        })?;
+        let done = tokio::task::spawn_blocking(move || match &*action {
+            RUN => {
+                let (name, request) = named(&body)?;
+                runs.start(name, request).map(String::into_bytes)
+            }
+            LOG => {
+                let (from, run) = body.split_first_chunk::<8>().ok_or(CUT)?;
+                let (ended, log) = runs.log(utf8(run)?, u64::from_le_bytes(*from))?;
+                Ok([vec![u8::from(ended)], log].concat())
+            }
+            _ => runs.stop(utf8(&body)?).map(|()| Vec::new()),
+        });
+        done.await
+            .map_err(|e| Status::internal(e.to_string()))?
+            .map_err(Status::failed_precondition)
+    }
+}
+
+const CUT: &str = "a request is cut short";
+
+fn utf8(bytes: &[u8]) -> std::result::Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|e| e.to_string())
+}
+
+/// A name, and what stands behind the zero byte after it.
+fn named(body: &[u8]) -> std::result::Result<(&str, &[u8]), String> {
+    let at = body.iter().position(|b| *b == 0).ok_or(CUT)?;
+    Ok((utf8(&body[..at])?, &body[at + 1..]))
 }
 
 fn flow<T: Send + 'static>(items: Vec<T>) -> Flow<T> {
@@ -214,6 +258,10 @@ impl FlightService for DeskService {
                 let json =
                     serde_json::to_vec(&status).map_err(|e| Status::internal(e.to_string()))?;
                 Ok(Response::new(flow(vec![one(json)])))
+            }
+            RUN | LOG | STOP => {
+                let answer = self.detached(r#type, body.into()).await?;
+                Ok(Response::new(flow(vec![one(answer)])))
             }
             other => Err(Status::unimplemented(format!("no action `{other}`"))),
         }

@@ -68,6 +68,8 @@ impl ClusterError {
             tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => Self::Forbidden {
                 peer: peer.to_owned(),
             },
+            // What the scheduler will not do however often it is asked.
+            tonic::Code::FailedPrecondition => Self::Options(status.message().to_owned()),
             _ => Self::unreachable(peer, status.message()),
         }
     }

@@ -6,7 +6,7 @@
 //! scheduler and executor, which take minutes to compile, are compiled when this crate changes and at no other time.
 //!
 //! - [`Scheduler`]: accepts jobs, deals parts to executors so that a part goes where it was before, keeps bytes that executors
-//!   fetch by digest, and tells what goes on.
+//!   fetch by digest, starts drivers beside itself ([`Drivers`]), and tells what goes on.
 //! - [`Executor`]: computes parts.
 //! - [`Client`]: submits jobs, and repeats what was lost.
 //!
@@ -17,6 +17,7 @@
 
 mod client;
 mod desk;
+mod drivers;
 mod error;
 mod exchange;
 mod executor;
@@ -29,9 +30,10 @@ mod status;
 mod process;
 
 pub use client::{Client, ClientOptions};
+pub use drivers::{DriverEnd, DriverState, DriverStatus, Drivers};
 pub use error::{ClusterError, Result};
 pub use executor::{Executor, ExecutorOptions};
-pub use process::{run_executor, run_scheduler, stop_with_input};
+pub use process::{run_executor, run_executors, run_scheduler, stop_with_input};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use slots::Pool;
 pub use status::{ExecutorStatus, JobStatus, RunStatus, Status};

@@ -44,6 +44,19 @@ pub fn run_executor(
     })
 }
 
+/// Runs several executors on the threads of this process, until each has ended: a cluster larger than its machine, for simulations.
+///
+/// # Errors
+/// As [`Executor::new`] and [`Executor::serve`]; that of the first executor which has one.
+pub fn run_executors(options: Vec<ExecutorOptions>, worker: Arc<dyn Worker>) -> Result<()> {
+    runtime()?.block_on(async {
+        let all = options.into_iter().map(Executor::new);
+        let all = all.collect::<Result<Vec<_>>>()?;
+        let all = all.into_iter().map(|one| one.serve(worker.clone()));
+        futures::future::join_all(all).await.into_iter().collect()
+    })
+}
+
 async fn stopped() {
     let term = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ use tokio::net::TcpSocket;
 use tonic::service::RoutesBuilder;
 
 use crate::desk::{AskStatus, Desk, DeskService};
+use crate::drivers::{Drivers, Runs};
 use crate::error::{ClusterError, Result};
 use crate::node::Codec;
 use crate::slots::{Pool, Slots};
@@ -38,7 +40,7 @@ use crate::{MESSAGE, status};
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// How a scheduler runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SchedulerOptions {
     /// Address to listen on; port 0 takes a free one. Default: `127.0.0.1:50050`.
     pub listen: SocketAddr,
@@ -50,6 +52,8 @@ pub struct SchedulerOptions {
     pub grace: Duration,
     /// Shares by pool; pools that are not named have weight 1.
     pub pools: BTreeMap<String, Pool>,
+    /// What runs detached drivers, and the folder for their runs; no other scheduler may use it. `None`: such runs are refused.
+    pub drivers: Option<(Arc<dyn Drivers>, PathBuf)>,
 }
 
 impl Default for SchedulerOptions {
@@ -60,15 +64,20 @@ impl Default for SchedulerOptions {
             executor_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(30),
             pools: BTreeMap::new(),
+            drivers: None,
         }
     }
 }
+
+/// How long drivers have to write their checkpoints when the scheduler is told to stop.
+const DRIVERS_END: Duration = Duration::from_secs(8);
 
 /// A scheduler that listens.
 pub struct Scheduler {
     address: SocketAddr,
     listener: tokio::net::TcpListener,
     router: Router,
+    runs: Option<Arc<Runs>>,
 }
 
 impl Scheduler {
@@ -82,11 +91,18 @@ impl Scheduler {
         let address = listener
             .local_addr()
             .map_err(|e| ClusterError::Options(format!("the scheduler has no address: {e}")))?;
-        let router = router(&options, address).await?;
+        let runs = options.drivers.clone().map(|(drivers, folder)| {
+            Arc::new(Runs::new(folder, format!("http://{address}"), drivers))
+        });
+        if let Some(runs) = &runs {
+            runs.find().map_err(ClusterError::Options)?;
+        }
+        let router = router(&options, address, runs.clone()).await?;
         Ok(Self {
             address,
             listener,
             router,
+            runs,
         })
     }
 
@@ -96,7 +112,7 @@ impl Scheduler {
         self.address
     }
 
-    /// Serves until `stop` resolves; what is at work then is cut off.
+    /// Serves until `stop` resolves; detached drivers are stopped then, and what else is at work is cut off.
     ///
     /// # Errors
     /// The listener fails.
@@ -105,6 +121,13 @@ impl Scheduler {
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
         let failed = |e: std::io::Error| ClusterError::unreachable("the scheduler's port", e);
+        // Drivers need the scheduler to end well: it serves until they are gone.
+        let stop = async {
+            stop.await;
+            if let Some(runs) = self.runs {
+                let _ = tokio::task::spawn_blocking(move || runs.stop_all(DRIVERS_END)).await;
+            }
+        };
         tokio::select! {
             served = async { axum::serve(self.listener, service).await } => served.map_err(failed),
             () = stop => Ok(()),
@@ -145,7 +168,11 @@ pub(crate) fn require_token(address: &SocketAddr, token: Option<&str>) -> Result
     )))
 }
 
-async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Router> {
+async fn router(
+    options: &SchedulerOptions,
+    address: SocketAddr,
+    runs: Option<Arc<Runs>>,
+) -> Result<Router> {
     let failed = |e: ballista_core::error::BallistaError| ClusterError::Options(e.to_string());
     let slots = Arc::new(Slots::new(options.pools.clone()));
     let cluster = BallistaCluster::new(
@@ -187,6 +214,7 @@ async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Route
         server: server.clone(),
         slots,
         desk: desk.clone(),
+        runs: runs.clone(),
         started: Instant::now(),
     };
     let ask: AskStatus = {
@@ -203,9 +231,13 @@ async fn router(options: &SchedulerOptions, address: SocketAddr) -> Result<Route
             .max_encoding_message_size(MESSAGE),
     );
     routes.add_service(
-        FlightServiceServer::new(DeskService { desk, status: ask })
-            .max_decoding_message_size(MESSAGE)
-            .max_encoding_message_size(MESSAGE),
+        FlightServiceServer::new(DeskService {
+            desk,
+            status: ask,
+            runs,
+        })
+        .max_decoding_message_size(MESSAGE)
+        .max_encoding_message_size(MESSAGE),
     );
     let json = Router::new()
         .route(
@@ -299,6 +331,7 @@ struct View {
     server: Server,
     slots: Arc<Slots>,
     desk: Arc<Desk>,
+    runs: Option<Arc<Runs>>,
     started: Instant,
 }
 
@@ -336,6 +369,7 @@ impl View {
             executors,
             runs: status::runs_of(&jobs),
             jobs,
+            detached: self.runs.as_ref().map_or_else(Vec::new, |r| r.all()),
             blob_bytes: self.desk.bytes(),
         }
     }

@@ -31,6 +31,10 @@ const ASIDE: Duration = Duration::from_secs(30);
 /// Homes of parts that are remembered; those longest unused go first.
 const MOST_HOMES: usize = 100_000;
 
+/// With nothing to deal, a look at so many tasks is worth this long a wait for each of them since the last look. Ballista asks after every
+/// task that ends, and a look is at all of them: without a wait a round of 1,000 parts costs a million looks at a task.
+const LOOK: Duration = Duration::from_micros(20);
+
 /// Shares of the cluster by pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pool {
@@ -66,6 +70,8 @@ struct State {
     submitted: HashMap<JobId, Instant>,
     /// Who has a task, by job, stage and task: a task that failed does not tell.
     dealt: HashMap<(JobId, usize, usize), String>,
+    /// When tasks were looked at, and how many.
+    looked: Option<(Instant, u32)>,
 }
 
 #[derive(Default, Clone)]
@@ -122,6 +128,8 @@ struct Candidate {
     label: Arc<Label>,
     submitted: Instant,
     running: usize,
+    /// Running ones and those that ended.
+    tasks: usize,
 }
 
 impl State {
@@ -148,6 +156,17 @@ impl State {
 }
 
 impl Slots {
+    /// Whether there is something to deal, or the last look at all tasks was long enough ago.
+    async fn is_due(&self, jobs: &HashMap<JobId, JobInfoCache>) -> bool {
+        for job in jobs.values() {
+            if job.execution_graph.read().await.available_tasks() > 0 {
+                return true;
+            }
+        }
+        let looked = self.lock().looked;
+        looked.is_none_or(|(at, tasks)| at.elapsed() >= LOOK * tasks)
+    }
+
     /// What runs on each executor now, and the jobs that do. Tasks that ended since are counted for or against their executors.
     async fn count(
         &self,
@@ -165,8 +184,10 @@ impl Slots {
                 *running.entry(task.executor_id.clone()).or_default() += 1;
             }
             let mut state = self.lock();
+            let mut seen = 0;
             for (stage, tasks) in graph.stages() {
                 for task in tasks.task_infos().unwrap_or_default() {
+                    seen += 1;
                     state.settle(&(id.clone(), *stage, task.task_id), &task.task_status);
                 }
             }
@@ -181,6 +202,7 @@ impl Slots {
                 label: label.unwrap_or_default(),
                 submitted,
                 running: tasks.len(),
+                tasks: seen,
             });
         }
         (running, candidates)
@@ -309,11 +331,16 @@ impl ClusterState for Slots {
         jobs: Arc<HashMap<JobId, JobInfoCache>>,
         executors: Option<HashSet<String>>,
     ) -> Result<Vec<BoundTask>> {
+        if !self.is_due(&jobs).await {
+            return Ok(Vec::new());
+        }
         let (running, candidates) = self.count(&jobs).await;
         let alive: HashSet<String> = self.inner.executor_heartbeats().into_keys().collect();
         let mut free: BTreeMap<String, u32> = BTreeMap::new();
         {
             let mut state = self.lock();
+            let tasks = candidates.iter().map(|c| c.tasks).sum::<usize>();
+            state.looked = Some((Instant::now(), tasks as u32));
             state.waiting.retain(|(job, _), _| jobs.contains_key(job));
             state.submitted.retain(|job, _| jobs.contains_key(job));
             state.dealt.retain(|(job, _, _), _| jobs.contains_key(job));

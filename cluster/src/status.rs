@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::DriverStatus;
+
 /// A cluster at one moment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -16,6 +18,9 @@ pub struct Status {
     pub runs: Vec<RunStatus>,
     /// Jobs that are at work, newest first.
     pub jobs: Vec<JobStatus>,
+    /// Detached runs in the order in which they were submitted, ended ones too.
+    #[serde(default)]
+    pub detached: Vec<DriverStatus>,
     /// Bytes laid ready for executors.
     pub blob_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! `emberline cluster scheduler|executor|up|status`.
+//! `emberline cluster scheduler|executor|up|status`; `logs`, `cancel` and `driver` are in `detached.rs`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emberline::cluster::{
-    ClusterWorker, ExecutorOptions, Pool, SchedulerOptions, Status, client, default_memory,
-    read_token, run_executor, run_scheduler, stop_with_input,
+    ClusterWorker, ExecutorOptions, Pool, SchedulerOptions, Status, TrainDrivers, client,
+    default_memory, read_token, run_executor, run_scheduler, stop_with_input,
 };
 use emberline::config::ByteSize;
 use emberline::prelude::*;
 
+use super::detached::{self, CancelArgs, DriverArgs, LogsArgs};
 use super::output::{Format, Out, count, table};
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,8 +25,15 @@ pub enum ClusterCommand {
     Scheduler(SchedulerArgs),
     /// Run an executor: it keeps rows and computes.
     Executor(ExecutorArgs),
-    /// Show executors, and the runs and jobs that are at work.
+    /// Show executors, the jobs that are at work, and detached runs.
     Status(StatusArgs),
+    /// Show what the driver of a detached run printed.
+    Logs(LogsArgs),
+    /// Stop a detached run; its checkpoint stays, so that `train --resume` can go on from it.
+    Cancel(CancelArgs),
+    /// The driver of a detached run, as the scheduler starts it.
+    #[command(hide = true)]
+    Driver(DriverArgs),
 }
 
 impl ClusterCommand {
@@ -54,6 +62,8 @@ pub struct UpArgs {
     /// Do not start processes again that ended.
     #[arg(long)]
     no_restart: bool,
+    #[command(flatten)]
+    detached: DetachedArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,9 +83,37 @@ pub struct SchedulerArgs {
     /// Share of a pool: `NAME=WEIGHT`, or `NAME=WEIGHT:SLOTS` with slots that it gets before others share. Others have weight 1.
     #[arg(long = "pool", value_name = "NAME=WEIGHT[:SLOTS]")]
     pools: Vec<String>,
+    #[command(flatten)]
+    detached: DetachedArgs,
     /// End when standard input does.
     #[arg(long, hide = true)]
     attached: bool,
+}
+
+/// Where drivers run that were submitted with `train --detach`.
+#[derive(Debug, clap::Args)]
+pub struct DetachedArgs {
+    /// Folder for detached runs: their configs and logs. Default: `emberline/runs/PORT` in $XDG_STATE_HOME or ~/.local/state.
+    #[arg(long, value_name = "FOLDER")]
+    runs_dir: Option<PathBuf>,
+    /// Start no drivers: refuse `train --detach`.
+    #[arg(long)]
+    no_detach: bool,
+}
+
+impl DetachedArgs {
+    /// The folder, for the scheduler at this port.
+    fn folder(&self, port: u16) -> PathBuf {
+        let home = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        let state = || {
+            home("XDG_STATE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| home("HOME").map(|h| PathBuf::from(h).join(".local/state")))
+                .unwrap_or_else(std::env::temp_dir)
+        };
+        let default = || state().join("emberline/runs").join(port.to_string());
+        self.runs_dir.clone().unwrap_or_else(default)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -125,6 +163,9 @@ pub fn run(command: &ClusterCommand, registry: &Registry) -> Result<()> {
         ClusterCommand::Scheduler(args) => scheduler(args),
         ClusterCommand::Executor(args) => executor(args, registry),
         ClusterCommand::Status(args) => status(args),
+        ClusterCommand::Logs(args) => detached::logs(args),
+        ClusterCommand::Cancel(args) => detached::cancel(args),
+        ClusterCommand::Driver(args) => detached::driver(args, registry),
     }
 }
 
@@ -157,6 +198,13 @@ fn scheduler(args: &SchedulerArgs) -> Result<()> {
             .iter()
             .map(|text| pool(text))
             .collect::<Result<_>>()?,
+        drivers: if args.detached.no_detach {
+            None
+        } else {
+            let drivers = TrainDrivers::new(args.token_file.as_deref())?;
+            let folder = args.detached.folder(args.listen.port());
+            Some((Arc::new(drivers), folder))
+        },
     };
     if args.attached {
         stop_with_input();
@@ -270,6 +318,9 @@ fn show(out: &mut Out, scheduler: &str, status: &Status) {
         "",
     ];
     out.line(table(&header, executors.collect(), &[2, 3, 4, 5, 6]));
+    if !status.detached.is_empty() {
+        out.line(detached_runs(status));
+    }
     if status.jobs.is_empty() {
         return out.line("no job is at work");
     }
@@ -287,6 +338,27 @@ fn show(out: &mut Out, scheduler: &str, status: &Status) {
         jobs.collect(),
         &[3, 4],
     ));
+}
+
+/// Detached runs, the newest last.
+fn detached_runs(status: &Status) -> comfy_table::Table {
+    let runs = status.detached.iter().map(|r| {
+        let seconds = |ended: u64| ended.saturating_sub(r.submitted_ms) as f64 / 1e3;
+        vec![
+            r.run.clone(),
+            r.state.to_string(),
+            r.exit_code.map(|c| c.to_string()).unwrap_or_default(),
+            r.ended_ms
+                .map(|e| format!("{:.1} s", seconds(e)))
+                .unwrap_or_default(),
+            r.error.clone().unwrap_or_default(),
+        ]
+    });
+    table(
+        &["detached run", "state", "exit code", "took", "last error"],
+        runs.collect(),
+        &[2, 3],
+    )
 }
 
 /// A child process that ends when its standard input does.
@@ -368,13 +440,17 @@ fn up(args: &UpArgs) -> Result<()> {
     let n = args.executors.max(1);
     let slots = args.slots.unwrap_or_else(|| (cores() / n).max(1));
     let scheduler = format!("http://127.0.0.1:{}", args.port);
-    let mut roles = vec![Role::start(
-        "scheduler".to_owned(),
-        words(&format!(
-            "cluster scheduler --attached --listen 127.0.0.1:{} --grace {}",
-            args.port, args.grace
-        )),
-    )?];
+    let mut arguments = words(&format!(
+        "cluster scheduler --attached --listen 127.0.0.1:{} --grace {}",
+        args.port, args.grace
+    ));
+    if args.detached.no_detach {
+        arguments.push("--no-detach".to_owned());
+    }
+    if let Some(folder) = &args.detached.runs_dir {
+        arguments.extend(["--runs-dir".to_owned(), folder.display().to_string()]);
+    }
+    let mut roles = vec![Role::start("scheduler".to_owned(), arguments)?];
     for i in 0..n {
         let mut arguments = words(&format!(
             "cluster executor --attached --scheduler {scheduler} --slots {slots}"
@@ -398,6 +474,8 @@ fn up(args: &UpArgs) -> Result<()> {
     let (executors, scheduler) = roles.split_at_mut(n);
     executors.iter_mut().for_each(Role::stop);
     executors.iter_mut().for_each(|role| role.wait(until));
+    // It waits for the drivers of detached runs.
+    let until = Instant::now() + Duration::from_secs(10);
     scheduler.iter_mut().for_each(Role::stop);
     scheduler.iter_mut().for_each(|role| role.wait(until));
     kept

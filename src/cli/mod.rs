@@ -4,6 +4,8 @@ mod check;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod data;
+#[cfg(feature = "cluster")]
+mod detached;
 mod errors;
 mod evaluate;
 mod explain;

@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "cluster")]
+use std::time::Instant;
 
 use emberline::prelude::*;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -107,4 +109,74 @@ fn spinner() -> ProgressStyle {
 fn bounded() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Progress as lines of a log, with the seconds since the start: stages, rounds every few seconds, warnings.
+#[cfg(feature = "cluster")]
+pub struct Lines {
+    started: Instant,
+    said: Mutex<Instant>,
+}
+
+#[cfg(feature = "cluster")]
+impl Lines {
+    /// Rounds are told so often.
+    const EVERY: Duration = Duration::from_secs(2);
+
+    /// Lines on standard error.
+    pub fn new() -> Arc<Self> {
+        let started = Instant::now();
+        Arc::new(Self {
+            started,
+            said: Mutex::new(started),
+        })
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl EventSink for Lines {
+    fn emit(&self, event: &Event) {
+        let say =
+            |line: String| eprintln!("{:8.1} s  {line}", self.started.elapsed().as_secs_f64());
+        match event {
+            Event::RunStarted { engine, .. } => say(engine.clone()),
+            Event::StageStarted { stage, index, of } => {
+                say(format!("[{}/{of}] {stage}", index + 1))
+            }
+            Event::RoundFinished {
+                stage,
+                round,
+                max_rounds,
+                loss,
+                ..
+            } => {
+                let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+                if said.elapsed() < Self::EVERY {
+                    return;
+                }
+                *said = Instant::now();
+                let of = max_rounds.map_or(String::new(), |max| format!(" of {max}"));
+                let loss = loss.map_or(String::new(), |l| format!(", loss {l:.6}"));
+                say(format!("{stage}: round {round}{of}{loss}"));
+            }
+            Event::StageFinished {
+                stage,
+                seconds,
+                rounds,
+                stop,
+            } => {
+                let seconds = super::output::seconds(*seconds);
+                say(match rounds {
+                    0 => format!("{stage}: {seconds}"),
+                    n => format!("{stage}: {seconds}, {n} rounds, {stop}"),
+                });
+            }
+            Event::Warning { stage, message } => {
+                let stage = stage.as_deref().filter(|s| !s.is_empty());
+                let stage = stage.map(|s| format!("{s}: ")).unwrap_or_default();
+                say(format!("warning: {stage}{message}"));
+            }
+            _ => {}
+        }
+    }
 }

@@ -26,6 +26,10 @@ pub struct TrainArgs {
     /// Go on from the checkpoint of a run that was killed or stopped; without one, start from the beginning.
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
+    /// Run the driver beside the scheduler: print the id of the run, and return. `emberline cluster logs ID` shows what it prints.
+    #[cfg(feature = "cluster")]
+    #[arg(long)]
+    detach: bool,
     /// Print one JSON object: metrics, model, rows, timings, stages.
     #[arg(long)]
     pub json: bool,
@@ -34,7 +38,41 @@ pub struct TrainArgs {
     quiet: bool,
 }
 
+impl TrainArgs {
+    /// Trains this config, and prints a table at the end.
+    #[cfg(feature = "cluster")]
+    pub fn of(config: std::path::PathBuf, set: Vec<String>, overwrite: bool, resume: bool) -> Self {
+        Self {
+            config: ConfigArgs { config, set },
+            overwrite,
+            resume,
+            detach: false,
+            json: false,
+            quiet: false,
+        }
+    }
+}
+
 pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
+    #[cfg(feature = "cluster")]
+    if args.detach {
+        return detach(args, registry);
+    }
+    run_with(
+        args,
+        registry,
+        Progress::new(args.quiet || args.json),
+        run_of,
+    )
+}
+
+/// Trains; `progress` shows how it goes, `run_of` gives the run of the config.
+pub fn run_with(
+    args: &TrainArgs,
+    registry: &Registry,
+    progress: Arc<dyn EventSink>,
+    run_of: impl FnOnce(&Config) -> Result<Run>,
+) -> Result<()> {
     let config = args.config.read(registry)?;
     let model_path = config.output.model.as_ref().map(Path::new);
     let checkpoints = model_path
@@ -52,7 +90,7 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
     for folder in folders.into_iter().flatten() {
         files::make_folder(folder).map_err(|e| DataError::io(folder, e))?;
     }
-    let mut sinks: Vec<Arc<dyn EventSink>> = vec![Progress::new(args.quiet || args.json)];
+    let mut sinks = vec![progress];
     if let Some(report) = &config.output.report {
         sinks.push(Arc::new(JsonLines::create(
             Path::new(report).join("events.jsonl"),
@@ -102,6 +140,34 @@ pub fn run(args: &TrainArgs, registry: &Registry) -> Result<()> {
                 Path::new(folder).join("report.html").display()
             ));
         }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "cluster")]
+fn detach(args: &TrainArgs, registry: &Registry) -> Result<()> {
+    let config = args.config.read(registry)?;
+    let submission = emberline::cluster::Submission {
+        folder: std::env::current_dir().map_err(|e| DataError::io(".", e))?,
+        config: config.effective_toml(),
+        overwrite: args.overwrite,
+        resume: args.resume,
+    };
+    let run = submission.submit(&config)?;
+    let scheduler = config.engine.scheduler.unwrap_or_default();
+    let mut out = Out::lock();
+    if args.json {
+        out.json(&json!({ "run": run, "scheduler": scheduler }));
+    } else if args.quiet {
+        out.line(run);
+    } else {
+        out.line(format!("run     {run}"));
+        out.line(format!(
+            "follow  emberline cluster logs {run} --follow --scheduler {scheduler}"
+        ));
+        out.line(format!(
+            "stop    emberline cluster cancel {run} --scheduler {scheduler}"
+        ));
     }
     Ok(())
 }

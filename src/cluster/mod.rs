@@ -3,6 +3,7 @@
 //! `emberline-cluster` carries bytes between processes; [`crate::pipeline::engine::remote`] knows what they mean. This module joins the two.
 
 mod carrier;
+mod detached;
 mod worker;
 
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use crate::pipeline::engine::Remote;
 use crate::prelude::*;
 
 pub use carrier::ClusterCarrier;
+pub use detached::{Submission, TrainDrivers, note_end};
 pub use emberline_cluster::{
-    ExecutorOptions, Pool, SchedulerOptions, Status, run_executor, run_scheduler, stop_with_input,
+    DriverState, DriverStatus, ExecutorOptions, Pool, SchedulerOptions, Status, run_executor,
+    run_scheduler, stop_with_input,
 };
 pub use worker::{ClusterWorker, default_memory};
 
@@ -28,13 +31,21 @@ pub const DEFAULT_POOL: &str = "default";
 ///
 /// # Errors
 /// The address is no good, the token cannot be read, or no executor is there for a minute.
-pub fn engine(options: &EngineOptions, run: &str) -> Result<Arc<dyn Engine>> {
+pub fn engine(options: &EngineOptions, name: &str) -> Result<Arc<dyn Engine>> {
+    engine_of_run(options, &run_id(name))
+}
+
+/// As [`engine`], for a run that has an id.
+///
+/// # Errors
+/// As [`engine`].
+pub fn engine_of_run(options: &EngineOptions, run: &str) -> Result<Arc<dyn Engine>> {
     let client = client(
         options.scheduler.as_deref().unwrap_or_default(),
         options.token_file.as_deref(),
     )?;
     let pool = options.pool.as_deref().unwrap_or(DEFAULT_POOL);
-    let carrier = ClusterCarrier::new(client, &run_id(run), pool)?;
+    let carrier = ClusterCarrier::new(client, run, pool)?;
     Ok(Arc::new(Remote::new(Arc::new(carrier), options.threads)))
 }
 
@@ -71,7 +82,9 @@ fn run_id(name: &str) -> String {
     format!("{name}-{ms:x}-{:x}", std::process::id())
 }
 
-pub(crate) fn failed(error: ClusterError) -> Error {
+/// What an error of the cluster is to a run, and who must act.
+#[must_use]
+pub fn failed(error: ClusterError) -> Error {
     match error {
         ClusterError::Cancelled => Error::Interrupted,
         ClusterError::Options(message) => Error::Usage(message),

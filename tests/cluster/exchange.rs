@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::support::{Cluster, Job, signal};
 
-fn config(name: &str, source: &str, stage: &str) -> Job {
+fn config(name: &str, source: &str, inputs: &[&str], stage: &str) -> Job {
     Job::new(&format!(
         "name = {name:?}\nseed = 42\n[data]\nsource = {source:?}\n[data.split]\ntest = 0.25\n\
-         [[pipeline]]\nstage = \"vector_assembler\"\ninputs = [\"*\"]\n[[pipeline]]\n{stage}"
+         [[pipeline]]\nstage = \"vector_assembler\"\ninputs = {inputs:?}\n[[pipeline]]\n{stage}"
     ))
 }
 
@@ -19,12 +19,13 @@ fn letters() -> Job {
     config(
         "letters",
         "bundled:letter",
+        &["*"],
         "stage = \"random_forest_classifier\"\nnum_trees = 40\n",
     )
 }
 
-/// So little that the 15,000 rows of letter, 34 bytes each in a table, do not fit on an executor.
-const MEMORY: [&str; 2] = ["--memory", "512KiB"];
+/// So little that not even the 6,483 rows of bikeshare, some 30 bytes each in a table, take less than half of it.
+const MEMORY: [&str; 2] = ["--memory", "256KiB"];
 
 /// The jobs of a run, by its events.
 fn jobs(job: &Job, name: &str) -> BTreeSet<String> {
@@ -44,11 +45,13 @@ fn forests_that_are_exchanged_between_executors_are_equal_to_the_byte() {
         config(
             "bikes",
             "bundled:bikeshare",
+            &["*", "!mnth", "!weathersit"],
             "stage = \"random_forest_regressor\"\nnum_trees = 10\n",
         ),
         config(
             "one-tree",
             "bundled:pendigits",
+            &["*"],
             "stage = \"decision_tree_classifier\"\nimpurity = \"entropy\"\n",
         ),
     ];

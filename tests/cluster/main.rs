@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod detach;
 mod exchange;
 mod faults;
 mod identity;
+mod scale;
+mod simulation;
 mod speed;
 mod support;

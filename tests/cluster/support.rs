@@ -50,6 +50,14 @@ impl Cluster {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The table of a config that computes here, with a checkpoint after every round.
+    fn engine(&self) -> String {
+        format!(
+            "kind = \"cluster\"\nscheduler = {:?}\ncheckpoint_interval = 0.0",
+            self.url()
+        )
+    }
+
     /// Waits until so many executors are there.
     pub fn wait_for(&self, executors: usize) {
         let started = Instant::now();
@@ -172,17 +180,32 @@ impl Job {
     pub fn locally(&self) -> Vec<u8> {
         let (config, model) = self.write("local", "kind = \"local\"");
         let output = train(&config, &["--overwrite"]).wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
+        assert!(output.status.success(), "{}", said(&output));
         std::fs::read(model).unwrap()
+    }
+
+    /// Trains on the engine of this table; what came of it.
+    pub fn train(&self, name: &str, engine: &str, arguments: &[&str]) -> Output {
+        let (config, _) = self.write(name, engine);
+        train(&config, arguments).wait_with_output().unwrap()
+    }
+
+    /// Submits the training to a cluster; the id of the run.
+    pub fn detach(&self, cluster: &Cluster, name: &str, arguments: &[&str]) -> String {
+        let engine = cluster.engine();
+        let output = self.train(name, &engine, &[&["--detach"], arguments].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The bytes of a model.
+    pub fn model(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(&format!("{name}.ember"))).unwrap()
     }
 
     /// Begins to train on a cluster.
     pub fn begin(&self, cluster: &Cluster, name: &str, arguments: &[&str]) -> Training {
-        let engine = format!(
-            "kind = \"cluster\"\nscheduler = {:?}\ncheckpoint_interval = 0.0",
-            cluster.url()
-        );
-        self.begin_on(&engine, name, arguments)
+        self.begin_on(&cluster.engine(), name, arguments)
     }
 
     /// Begins to train on the engine of this table.
@@ -212,7 +235,7 @@ impl Training {
     /// Waits for the end; the bytes of the model, and how long it took.
     pub fn finish(self) -> (Vec<u8>, Duration) {
         let output = self.child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
+        assert!(output.status.success(), "{}", said(&output));
         (std::fs::read(self.model).unwrap(), self.started.elapsed())
     }
 
@@ -221,7 +244,7 @@ impl Training {
         let output = self.child.wait_with_output().unwrap();
         (
             output.status.code().unwrap_or(-1),
-            text(&output),
+            said(&output),
             self.started.elapsed(),
         )
     }
@@ -239,7 +262,8 @@ fn train(config: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn text(output: &Output) -> String {
+/// What a process printed.
+pub fn said(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

@@ -139,7 +139,10 @@ fn forests_of_any_number_of_classes_are_the_same_to_the_bit() {
             let fitted = fit(classifier.clone(), &data, run).unwrap();
             (saved(&fitted.model), fitted.report)
         });
-        assert!(finished, "{k} classes: no subtree was finished in one place");
+        assert!(
+            finished,
+            "{k} classes: no subtree was finished in one place"
+        );
     }
     let data = labelled(&x, &noisy_labels(&x, 5, "apart"));
     let entropy = RandomForestClassifierParams {
