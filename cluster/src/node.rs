@@ -42,6 +42,8 @@ pub(crate) struct Label {
     pub run: String,
     pub pool: String,
     pub affinity: Digest,
+    /// What the largest part and what all share have in bytes.
+    pub bytes: usize,
 }
 
 /// Who computes in this process; driver and scheduler have nobody.
@@ -128,6 +130,7 @@ impl JobExec {
             run: job.run.clone(),
             pool: job.pool.clone(),
             affinity: job.affinity,
+            bytes: job.payload.len() + job.parts.iter().map(Vec::len).max().unwrap_or(0),
         };
         Ok(Arc::new(Self::over(
             leaf,

@@ -6,5 +6,7 @@
 mod access;
 mod faults;
 mod identity;
+mod jobs;
 mod speed;
+mod stragglers;
 mod support;
