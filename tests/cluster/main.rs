@@ -7,6 +7,8 @@ mod access;
 mod faults;
 mod identity;
 mod jobs;
+mod network;
+mod proxy;
 mod speed;
 mod stragglers;
 mod support;
