@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod bytes;
 mod faults;
 mod identity;
 mod jobs;
