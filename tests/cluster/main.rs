@@ -5,6 +5,7 @@
 
 mod access;
 mod bytes;
+mod clocks;
 mod faults;
 mod identity;
 mod jobs;
