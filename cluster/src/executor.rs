@@ -1,6 +1,7 @@
 //! An executor: computes parts of jobs with the worker it was given.
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct ExecutorOptions {
     /// Address that others reach it under. Its data service listens on this port, its control service on the next; port 0 takes
     /// two free ones. Any address but loopback needs a token, which every request must show.
     pub listen: SocketAddr,
+    /// Host that others reach it under, where it is another.
+    pub advertise: Option<String>,
     /// What every request shows.
     pub token: Option<String>,
     /// Parts computed at the same time.
@@ -96,7 +99,11 @@ impl Executor {
         let config = ExecutorProcessConfig {
             executor_id: id,
             bind_host: bind_host.to_string(),
-            external_host: Some(options.listen.ip().to_string()),
+            external_host: Some(
+                options
+                    .advertise
+                    .unwrap_or_else(|| options.listen.ip().to_string()),
+            ),
             port: options.listen.port(),
             grpc_port: options.listen.port() + 1,
             scheduler_host: host,
@@ -132,7 +139,9 @@ async fn report(desk: DeskClient, id: String, worker: Arc<dyn Worker>) {
         tick.tick().await;
         let mut body = id.clone().into_bytes();
         body.push(0);
-        body.extend(worker.status().to_string().into_bytes());
+        // A worker that panics here goes on to compute.
+        let status = std::panic::catch_unwind(AssertUnwindSafe(|| worker.status()));
+        body.extend(status.unwrap_or_default().to_string().into_bytes());
         // A scheduler that is away for a moment hears it the next time.
         let _ = desk.act(REPORT, body).await;
     }

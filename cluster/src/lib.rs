@@ -11,8 +11,8 @@
 //! - [`Client`]: submits jobs, and repeats what was lost.
 //!
 //! What Ballista 55 leaves to its users, and what is done about it, is written where it is done: a listener without delay
-//! (`scheduler.rs`), slots counted from the tasks that run (`slots.rs`), one location a part and none of lost executors
-//! (`client.rs`).
+//! (`scheduler.rs`), slots counted from the tasks that run, second runs of late parts (`slots/`), one location a part and none of lost
+//! executors (`client/`).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod client;

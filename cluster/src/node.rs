@@ -46,6 +46,8 @@ pub(crate) struct Label {
     pub run: String,
     pub pool: String,
     pub affinity: Digest,
+    /// What the largest part and what all share have in bytes.
+    pub bytes: usize,
 }
 
 /// What a node does with its rows.
@@ -60,6 +62,11 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Whether its parts have rows, which are kept somewhere.
+    pub(crate) fn has_rows(self) -> bool {
+        !matches!(self, Self::Gather(_))
+    }
+
     fn schema(self) -> SchemaRef {
         match self {
             Self::Scatter(_) => sent_schema(),
@@ -157,6 +164,7 @@ impl JobExec {
             run: job.run.clone(),
             pool: job.pool.clone(),
             affinity: job.affinity,
+            bytes: job.payload.len() + job.parts.iter().map(Vec::len).max().unwrap_or(0),
         };
         let label = Arc::new(label);
         let over = |input, role| -> Arc<dyn ExecutionPlan> {

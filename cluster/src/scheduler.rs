@@ -25,6 +25,7 @@ use ballista_scheduler::cluster::{BallistaCluster, ClusterState};
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::state::execution_graph::RunningTaskInfo;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpSocket;
 use tonic::service::RoutesBuilder;
@@ -44,6 +45,8 @@ type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 pub struct SchedulerOptions {
     /// Address to listen on; port 0 takes a free one. Default: `127.0.0.1:50050`.
     pub listen: SocketAddr,
+    /// Host that executors reach it under, where it is another. Default: none.
+    pub advertise: Option<String>,
     /// What every request must show; needed for any address but loopback.
     pub token: Option<String>,
     /// An executor that was not heard of for so long is lost. Default: 5 s.
@@ -60,6 +63,7 @@ impl Default for SchedulerOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50050)),
+            advertise: None,
             token: None,
             executor_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(30),
@@ -185,7 +189,10 @@ async fn router(
     );
     let timeout = options.executor_timeout.as_secs().max(1);
     let config = SchedulerConfig {
-        external_host: address.ip().to_string(),
+        external_host: options
+            .advertise
+            .clone()
+            .unwrap_or_else(|| address.ip().to_string()),
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         scheduling_policy: TaskSchedulingPolicy::PushStaged,
@@ -302,12 +309,16 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0
 }
 
-/// Parts that wait for a busy executor are offered to others after a while, though nothing happens that would make Ballista deal.
+/// Parts that wait for a busy executor are offered to others after a while, and late ones are run a second time, though nothing happens
+/// that would make Ballista deal. Runs that were overtaken are stopped.
 async fn deal_again(server: Server, slots: Arc<Slots>) {
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
         tick.tick().await;
-        if !slots.has_waiting() {
+        if slots.any_loser() {
+            stop_losers(&server, &slots).await;
+        }
+        if !slots.wants_deal() {
             continue;
         }
         let Some(executor_id) = slots.executor_heartbeats().into_keys().next() else {
@@ -322,6 +333,27 @@ async fn deal_again(server: Server, slots: Arc<Slots>) {
         {
             tracing::warn!("cannot deal parts again: {e}");
         }
+    }
+}
+
+async fn stop_losers(server: &Server, slots: &Slots) {
+    let running = server.state.task_manager.get_running_job_cache();
+    let tasks = slots.losers(|job| running.contains_key(job));
+    let tasks =
+        tasks.into_iter().map(
+            |((job_id, stage_id, task_id), executor_id)| RunningTaskInfo {
+                task_id,
+                job_id,
+                stage_id,
+                executor_id,
+            },
+        );
+    let stopped = server
+        .state
+        .executor_manager
+        .cancel_running_tasks(tasks.collect());
+    if let Err(e) = stopped.await {
+        tracing::warn!("runs that were overtaken cannot be stopped: {e}");
     }
 }
 
@@ -363,6 +395,7 @@ impl View {
         for executor in &mut executors {
             executor.running = at_work(&executor.id) as u32;
         }
+        let (repeated, overtaken) = self.slots.repeated();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs_f64(),
@@ -371,6 +404,8 @@ impl View {
             jobs,
             detached: self.runs.as_ref().map_or_else(Vec::new, |r| r.all()),
             blob_bytes: self.desk.bytes(),
+            repeated,
+            overtaken,
         }
     }
 
@@ -410,17 +445,12 @@ impl View {
                 parts,
                 done: parts.saturating_sub(running.len() + graph.available_tasks()),
                 running,
-                seconds: (now_ms().saturating_sub(graph.start_time())) as f64 / 1e3,
+                seconds: self.slots.age_of(id).as_secs_f64(),
             });
         }
         jobs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         jobs
     }
-}
-
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| d.as_millis() as u64)
 }
 
 async fn ready(State(view): State<View>) -> Response {

@@ -23,6 +23,10 @@ pub struct Status {
     pub detached: Vec<DriverStatus>,
     /// Bytes laid ready for executors.
     pub blob_bytes: u64,
+    /// Parts that were late and run a second time, since the scheduler started.
+    pub repeated: u64,
+    /// Those whose second run was first.
+    pub overtaken: u64,
 }
 
 /// An executor.
@@ -38,7 +42,7 @@ pub struct ExecutorStatus {
     pub running: u32,
     /// Parts that failed on it lately.
     pub failures: u32,
-    /// Whether it is set aside after repeated failures.
+    /// Whether it is set aside, after repeated failures or because it is too slow.
     pub set_aside: bool,
     /// What its worker holds.
     pub worker: Value,

@@ -71,6 +71,9 @@ pub struct SchedulerArgs {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:50050")]
     listen: SocketAddr,
+    /// Name or address that others reach it under, where it is another than it listens on: in containers, behind a proxy.
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
     /// File with the token that every request must show; needed for any address but loopback.
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
@@ -127,6 +130,9 @@ pub struct ExecutorArgs {
     /// Port for data; the next one is for control. 0 takes two free ones.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Name or address that others reach it under, where it is another than it listens on: in containers, behind a proxy.
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
     /// Parts computed at the same time. Default: one a core.
     #[arg(long)]
     slots: Option<usize>,
@@ -190,6 +196,7 @@ fn memory_of(text: Option<&String>, processes: usize) -> Result<Option<u64>> {
 fn scheduler(args: &SchedulerArgs) -> Result<()> {
     let options = SchedulerOptions {
         listen: args.listen,
+        advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
         executor_timeout: Duration::from_secs(args.executor_timeout.max(2)),
         grace: Duration::from_secs(args.grace),
@@ -252,6 +259,7 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
     let options = ExecutorOptions {
         scheduler: args.scheduler.clone(),
         listen: SocketAddr::new(args.host, args.port),
+        advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
         slots,
         work_dir: work_dir.clone(),
@@ -294,6 +302,12 @@ fn show(out: &mut Out, scheduler: &str, status: &Status) {
         status.uptime_s,
         count(status.blob_bytes)
     ));
+    if status.repeated > 0 {
+        out.line(format!(
+            "{} late parts were run a second time, {} of them faster",
+            status.repeated, status.overtaken
+        ));
+    }
     let executors = status.executors.iter().map(|e| {
         let worker = |key: &str| e.worker[key].as_u64().map_or_else(String::new, count);
         vec![

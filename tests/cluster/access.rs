@@ -1,10 +1,10 @@
 //! Who may talk to a cluster that other machines can reach.
 
 use std::net::{IpAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Job, PROGRAM, alone, emberline, free_port};
+use crate::support::{Job, alone, emberline, free_port, start};
 
 /// An address of this machine that is not loopback. Nothing is sent to find it.
 fn outer() -> Option<IpAddr> {
@@ -12,24 +12,6 @@ fn outer() -> Option<IpAddr> {
     socket.connect("192.0.2.1:9").ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
-}
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(arguments: &[&str]) -> Process {
-    let child = Command::new(PROGRAM)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    Process(child.unwrap())
 }
 
 #[test]

@@ -4,47 +4,13 @@ use std::time::{Duration, Instant};
 
 use emberline::datasets::random::Draw;
 
-use crate::support::{Cluster, Job, signal};
-
-/// A number from the environment, for larger runs of the same code.
-fn size(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |v| v.parse().unwrap())
-}
-
-fn config(name: &str, stages: &str) -> Job {
-    Job::new(&format!(
-        "name = {name:?}\nseed = 7\n[data]\nsource = \"bundled:letter\"\n[data.split]\ntest = 0.25\n\
-         [[pipeline]]\nstage = \"vector_assembler\"\ninputs = [\"*\"]\n{stages}"
-    ))
-}
-
-/// Runs of two seconds and more on two cores, many rounds each.
-fn kmeans() -> Job {
-    config(
-        "kmeans",
-        "[[pipeline]]\nstage = \"kmeans\"\nk = 60\nn_init = 3\nmax_iter = 120\ntol = 0.0\n",
-    )
-}
-
-fn forest() -> Job {
-    config(
-        "forest",
-        "[[pipeline]]\nstage = \"random_forest_classifier\"\nnum_trees = 600\n",
-    )
-}
-
-fn logistic() -> Job {
-    config(
-        "logistic",
-        "[[pipeline]]\nstage = \"polynomial_expansion\"\ninput = \"features\"\noutput = \"products\"\n\
-         [[pipeline]]\nstage = \"logistic_regression\"\nfeatures_col = \"products\"\nmax_iter = 100\ntol = 0.0\n",
-    )
-}
+use crate::jobs::{config, forest, kmeans, logistic};
+use crate::support::{Cluster, signal, size};
 
 #[test]
 fn r_41_an_executor_that_is_killed_changes_nothing_but_time() {
     let kills = size("EMBERLINE_EXECUTOR_KILLS", 3);
-    let jobs = [kmeans(), forest(), logistic()];
+    let jobs = [kmeans(), forest(600), logistic()];
     let cluster = Cluster::up(2, &[]);
     let clean: Vec<(Vec<u8>, Duration)> = jobs
         .iter()
@@ -145,26 +111,6 @@ fn r_44_without_any_executor_a_run_ends_with_an_error_and_not_in_silence() {
     println!(
         "R-44: 1/1 runs without executors ended after {:.1} s",
         took.as_secs_f64()
-    );
-}
-
-#[test]
-fn r_46_a_paused_executor_that_returns_is_ignored() {
-    let job = kmeans();
-    let cluster = Cluster::up(2, &[]);
-    let (expected, clean) = job.begin(&cluster, "clean", &["--overwrite"]).finish();
-    let training = job.begin(&cluster, "paused", &["--overwrite"]);
-    std::thread::sleep(clean / 3);
-    let paused = cluster.pids("executor")[0];
-    signal("STOP", paused);
-    std::thread::sleep(Duration::from_secs(10));
-    signal("CONT", paused);
-    let (bytes, took) = training.finish();
-    assert!(bytes == expected);
-    println!(
-        "R-46: 1/1 pauses of 10 s, run {:.1} s, clean {:.1} s",
-        took.as_secs_f64(),
-        clean.as_secs_f64()
     );
 }
 

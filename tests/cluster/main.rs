@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod bytes;
+mod clocks;
 mod detach;
 mod exchange;
 mod faults;
 mod identity;
+mod jobs;
+mod network;
+mod proxy;
 mod scale;
 mod simulation;
 mod speed;
+mod stragglers;
 mod support;

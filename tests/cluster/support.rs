@@ -60,26 +60,12 @@ impl Cluster {
 
     /// Waits until so many executors are there.
     pub fn wait_for(&self, executors: usize) {
-        let started = Instant::now();
-        while self
-            .status()
-            .is_none_or(|s| s["executors"].as_array().unwrap().len() < executors)
-        {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "the cluster did not come up"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for(&self.url(), executors);
     }
 
-    /// What `emberline cluster status --json` prints, where the scheduler answers.
+    /// What goes on, where the scheduler answers.
     pub fn status(&self) -> Option<Value> {
-        let output = emberline(&["cluster", "status", "--json", "--scheduler", &self.url()]);
-        output
-            .status
-            .success()
-            .then(|| serde_json::from_slice(&output.stdout).unwrap())
+        status(&self.url())
     }
 
     /// Processes of a role (`scheduler` or `executor`) of this cluster.
@@ -125,13 +111,82 @@ impl Drop for Cluster {
     }
 }
 
-/// A port that is free, with room above it.
+/// A port that is free, as is the next.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let free = |port| TcpListener::bind(("127.0.0.1", port));
+    loop {
+        let first = free(0).unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && free(port + 1).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A process of ours; killed when it is dropped.
+pub struct Process(Child);
+
+impl Process {
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a role with these arguments.
+pub fn start(arguments: &[&str]) -> Process {
+    start_with(arguments, &[])
+}
+
+/// As [`start`], with these variables in its environment.
+pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Process {
+    let child = Command::new(PROGRAM)
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Process(child.unwrap())
+}
+
+/// What `emberline cluster status --json` prints, where the scheduler answers.
+pub fn status(url: &str) -> Option<Value> {
+    let output = emberline(&["cluster", "status", "--json", "--scheduler", url]);
+    output
+        .status
+        .success()
+        .then(|| serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// Ids of the executors of a cluster, in order of their addresses.
+pub fn executors(url: &str) -> Vec<String> {
+    let status = status(url).unwrap_or_default();
+    let all = status["executors"].as_array().cloned().unwrap_or_default();
+    let id = |e: &Value| e["id"].as_str().unwrap().to_owned();
+    all.iter().map(id).collect()
+}
+
+/// Waits until a cluster has so many executors.
+pub fn wait_for(url: &str, n: usize) {
+    let started = Instant::now();
+    while executors(url).len() < n {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "the cluster did not come up"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A number from the environment, for larger runs of the same code.
+pub fn size(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |v| v.parse().unwrap())
 }
 
 /// Sends a signal to a process.

@@ -1,35 +1,31 @@
-//! Which executor computes which part: slots, pools, and parts that stay where their rows are.
+//! Which executor computes which part: slots, pools, parts that stay where their rows are, and second runs of late ones.
 //!
 //! Ballista counts free slots up and down and loses count when a stage is rolled back while a task of it is at work (55.0.0: a cluster of
 //! single slots then never runs a task again). Here nothing is counted: what is free follows, at each deal, from the tasks that run.
+//! It hands an executor all its tasks in one message, and where that is too large it drops the executor, which comes back, and so on
+//! without end; here a deal hands out what fits. And it takes the age of heartbeats from the clock on the wall, which may be set.
+
+mod deal;
+mod state;
+mod stragglers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ballista_core::JobId;
 use ballista_core::error::Result;
-use ballista_core::serde::protobuf::{ExecutorHeartbeat, job_status, task_status};
-use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata, TaskKey};
+use ballista_core::serde::protobuf::{ExecutorHeartbeat, job_status};
+use ballista_core::serde::scheduler::{ExecutorData, ExecutorMetadata};
 use ballista_scheduler::cluster::memory::InMemoryClusterState;
 use ballista_scheduler::cluster::{BoundTask, ClusterState, ClusterStateEventStream, ExecutorSlot};
 use ballista_scheduler::config::TaskDistributionPolicy;
-use ballista_scheduler::state::execution_graph::{TaskDescription, create_task_info};
-use ballista_scheduler::state::execution_stage::RunningStage;
 use ballista_scheduler::state::task_manager::JobInfoCache;
 
-use crate::Digest;
-use crate::node::{JobExec, Label, Role};
-
-/// A part waits so long for the executor that has its rows before another may take it.
-const PATIENCE: Duration = Duration::from_millis(300);
-
-/// Failures in a row after which an executor is set aside, and for how long.
-const FAILURES: u32 = 4;
-const ASIDE: Duration = Duration::from_secs(30);
-
-/// Homes of parts that are remembered; those longest unused go first.
-const MOST_HOMES: usize = 100_000;
+use self::deal::{Candidate, Free, HANDFUL, deal_one};
+use self::state::State;
+use self::stragglers::TaskId;
+use crate::node::JobExec;
 
 /// With nothing to deal, a look at so many tasks is worth this long a wait for each of them since the last look. Ballista asks after every
 /// task that ends, and a look is at all of them: without a wait a round of 1,000 parts costs a million looks at a task.
@@ -60,31 +56,6 @@ pub(crate) struct Slots {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
-    capacity: BTreeMap<String, u32>,
-    health: BTreeMap<String, Health>,
-    homes: HashMap<(Digest, usize), Home>,
-    /// When a part was first left waiting for its home.
-    waiting: HashMap<(JobId, usize), Instant>,
-    submitted: HashMap<JobId, Instant>,
-    /// Who has a task, by job, stage and task: a task that failed does not tell.
-    dealt: HashMap<(JobId, usize, usize), String>,
-    /// When tasks were looked at, and how many.
-    looked: Option<(Instant, u32)>,
-}
-
-#[derive(Default, Clone)]
-struct Health {
-    failures: u32,
-    aside_until: Option<Instant>,
-}
-
-struct Home {
-    executor: String,
-    used: Instant,
-}
-
 impl Slots {
     pub(crate) fn new(pools: BTreeMap<String, Pool>) -> Self {
         Self {
@@ -98,9 +69,31 @@ impl Slots {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Parts wait for an executor that is busy: deal again soon, though nothing may happen until then.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.lock().waiting.is_empty()
+    /// Parts wait for an executor that is busy, or may be late: deal again soon, though nothing may happen until then.
+    pub(crate) fn wants_deal(&self) -> bool {
+        let state = self.lock();
+        !state.waiting.is_empty() || state.stragglers.any_long()
+    }
+
+    /// Runs that were overtaken and that nobody waits for any more; `is_running` is asked about jobs.
+    pub(crate) fn losers(&self, is_running: impl Fn(&JobId) -> bool) -> Vec<(TaskId, String)> {
+        self.lock().stragglers.losers(is_running)
+    }
+
+    pub(crate) fn any_loser(&self) -> bool {
+        self.lock().stragglers.any_loser()
+    }
+
+    /// Parts that were run a second time, and those whose second run was first.
+    pub(crate) fn repeated(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.stragglers.repeated, state.stragglers.overtaken)
+    }
+
+    /// Since when a job is known.
+    pub(crate) fn age_of(&self, job: &JobId) -> Duration {
+        let submitted = self.lock().submitted.get(job).copied();
+        submitted.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Slots, failures and whether it is set aside.
@@ -110,48 +103,8 @@ impl Slots {
         (
             state.capacity.get(executor).copied().unwrap_or(0),
             health.map_or(0, |h| h.failures),
-            health.is_some_and(Health::is_aside),
+            health.is_some_and(state::Health::is_aside),
         )
-    }
-}
-
-impl Health {
-    fn is_aside(&self) -> bool {
-        self.aside_until.is_some_and(|until| Instant::now() < until)
-    }
-}
-
-/// A job that has parts to deal.
-struct Candidate {
-    id: JobId,
-    info: JobInfoCache,
-    label: Arc<Label>,
-    submitted: Instant,
-    running: usize,
-    /// Running ones and those that ended.
-    tasks: usize,
-}
-
-impl State {
-    fn settle(&mut self, task: &(JobId, usize, usize), status: &task_status::Status) {
-        let failed = match status {
-            task_status::Status::Running(_) => return,
-            task_status::Status::Failed(_) => true,
-            task_status::Status::Successful(_) => false,
-        };
-        let Some(executor) = self.dealt.remove(task) else {
-            return;
-        };
-        let health = self.health.entry(executor).or_default();
-        if !failed {
-            *health = Health::default();
-            return;
-        }
-        health.failures += 1;
-        if health.failures >= FAILURES {
-            health.aside_until = Some(Instant::now() + ASIDE);
-            health.failures = 0;
-        }
     }
 }
 
@@ -196,10 +149,15 @@ impl Slots {
                 .entry(id.clone())
                 .or_insert_with(Instant::now);
             let label = JobExec::inside(&graph.physical_plan()).map(|job| job.label.clone());
+            let label = label.unwrap_or_default();
+            if graph.is_successful() {
+                state.end(id, &label);
+                continue;
+            }
             candidates.push(Candidate {
                 id: id.clone(),
                 info: info.clone(),
-                label: label.unwrap_or_default(),
+                label,
                 submitted,
                 running: tasks.len(),
                 tasks: seen,
@@ -236,93 +194,6 @@ impl Slots {
     }
 }
 
-/// Hands parts of a stage to executors until nothing more fits; tells how many were handed out.
-fn deal_one(
-    state: &mut State,
-    free: &mut BTreeMap<String, u32>,
-    stage: &mut RunningStage,
-    job: &Candidate,
-    session: &str,
-    bound: &mut Vec<BoundTask>,
-) -> bool {
-    let mut pending = stage.pending.next_slice(usize::MAX);
-    // Groups have no rows that wait for them anywhere.
-    let at_home =
-        JobExec::inside(&stage.plan).is_some_and(|job| !matches!(job.role, Role::Gather(_)));
-    let mut taken = None;
-    for (at, &part) in pending.iter().enumerate() {
-        let home = state.homes.get(&(job.label.affinity, part));
-        let home = home.filter(|_| at_home);
-        let home = home.map(|h| h.executor.clone());
-        let alive = home.filter(|h| state.capacity.contains_key(h));
-        let waited = |state: &mut State| {
-            let since = state
-                .waiting
-                .entry((job.id.clone(), part))
-                .or_insert_with(Instant::now);
-            since.elapsed()
-        };
-        let executor = match alive {
-            Some(home) if free.get(&home).is_some_and(|n| *n > 0) => Some(home),
-            Some(_) if waited(state) < PATIENCE => None,
-            // Nobody has its rows, or who has them is busy for too long: the one with most room.
-            _ => free
-                .iter()
-                .filter(|(_, n)| **n > 0)
-                .max_by_key(|(_, n)| **n)
-                .map(|(id, _)| id.clone()),
-        };
-        if let Some(executor) = executor {
-            taken = Some((at, part, executor));
-            break;
-        }
-    }
-    let Some((at, part, executor)) = taken else {
-        stage.pending.reschedule(pending);
-        return false;
-    };
-    pending.remove(at);
-    stage.pending.reschedule(pending);
-    state.waiting.remove(&(job.id.clone(), part));
-    if at_home {
-        state.homes.insert(
-            (job.label.affinity, part),
-            Home {
-                executor: executor.clone(),
-                used: Instant::now(),
-            },
-        );
-    }
-    if let Some(n) = free.get_mut(&executor) {
-        *n -= 1;
-    }
-    let task_id = stage.task_infos.len();
-    let mut info = create_task_info(executor.clone(), task_id);
-    info.global_input_partition_ids = vec![part];
-    info.vcores_consumed = 1;
-    stage.task_infos.push(info);
-    let key = (job.id.clone(), stage.stage_id, task_id);
-    state.dealt.insert(key, executor.clone());
-    bound.push((
-        executor,
-        TaskDescription {
-            session_id: session.to_owned(),
-            key: TaskKey {
-                job_id: job.id.clone(),
-                stage_id: stage.stage_id,
-                task_id,
-            },
-            stage_attempt_num: stage.stage_attempt_num,
-            task_attempt: stage.task_failure_numbers.get(part).copied().unwrap_or(0),
-            global_input_partition_ids: vec![part],
-            vcores_consumed: 1,
-            plan: stage.plan.clone(),
-            session_config: stage.session_config.clone(),
-        },
-    ));
-    true
-}
-
 #[async_trait::async_trait]
 impl ClusterState for Slots {
     async fn bind_schedulable_tasks(
@@ -336,39 +207,28 @@ impl ClusterState for Slots {
         }
         let (running, candidates) = self.count(&jobs).await;
         let alive: HashSet<String> = self.inner.executor_heartbeats().into_keys().collect();
-        let mut free: BTreeMap<String, u32> = BTreeMap::new();
+        let mut free: BTreeMap<String, Free> = BTreeMap::new();
         {
             let mut state = self.lock();
             let tasks = candidates.iter().map(|c| c.tasks).sum::<usize>();
             state.looked = Some((Instant::now(), tasks as u32));
-            state.waiting.retain(|(job, _), _| jobs.contains_key(job));
-            state.submitted.retain(|job, _| jobs.contains_key(job));
-            state.dealt.retain(|(job, _, _), _| jobs.contains_key(job));
-            for (id, capacity) in &state.capacity {
-                let wanted = executors.as_ref().is_none_or(|only| only.contains(id));
-                let aside = state.health.get(id).is_some_and(Health::is_aside);
-                if wanted && alive.contains(id) && !aside {
-                    let used = running.get(id).copied().unwrap_or(0);
-                    free.insert(id.clone(), capacity.saturating_sub(used));
-                }
-            }
+            state.keep(|job| jobs.contains_key(job));
+            let slots = |(id, capacity): (&String, &u32)| {
+                let used = running.get(id).copied().unwrap_or(0);
+                let slots = capacity.saturating_sub(used);
+                let room = HANDFUL;
+                (id.clone(), Free { slots, room })
+            };
+            let all = state.capacity.iter().filter(|(id, _)| alive.contains(*id));
+            free.extend(
+                all.clone()
+                    .filter(|(id, _)| executors.as_ref().is_none_or(|only| only.contains(*id)))
+                    .filter(|(id, _)| !state.is_aside(id))
+                    .map(slots),
+            );
             // With nobody else left, one that is set aside is better than none.
             if free.is_empty() {
-                let all = state.capacity.iter().filter(|(id, _)| alive.contains(*id));
-                free = all
-                    .map(|(id, n)| {
-                        (
-                            id.clone(),
-                            n.saturating_sub(running.get(id).copied().unwrap_or(0)),
-                        )
-                    })
-                    .collect();
-            }
-            if state.homes.len() > MOST_HOMES {
-                let mut used: Vec<Instant> = state.homes.values().map(|h| h.used).collect();
-                let (_, median, _) = used.select_nth_unstable(MOST_HOMES / 2);
-                let median = *median;
-                state.homes.retain(|_, h| h.used > median);
+                free.extend(all.map(slots));
             }
         }
         let mut held: BTreeMap<String, usize> = BTreeMap::new();
@@ -377,7 +237,7 @@ impl ClusterState for Slots {
         }
         let mut bound = Vec::new();
         let mut done = HashSet::new();
-        while free.values().any(|n| *n > 0) {
+        while free.values().any(|f| f.slots > 0) {
             let Some(i) = self.next_job(&candidates, &held, &done) else {
                 break;
             };
@@ -400,6 +260,7 @@ impl ClusterState for Slots {
                 done.insert(job.id.clone());
             }
         }
+        self.run_twice(&candidates, &mut free, &mut bound).await;
         Ok(bound)
     }
 
@@ -415,7 +276,9 @@ impl ClusterState for Slots {
     ) -> Result<()> {
         let (id, slots) = (metadata.id.clone(), spec.total_vcores);
         self.inner.register_executor(metadata, spec).await?;
-        self.lock().capacity.insert(id, slots);
+        let mut state = self.lock();
+        state.heard.insert(id.clone(), Instant::now());
+        state.capacity.insert(id, slots);
         Ok(())
     }
 
@@ -432,21 +295,28 @@ impl ClusterState for Slots {
     }
 
     async fn save_executor_heartbeat(&self, heartbeat: ExecutorHeartbeat) -> Result<()> {
+        let id = heartbeat.executor_id.clone();
+        self.lock().heard.insert(id, Instant::now());
         self.inner.save_executor_heartbeat(heartbeat).await
     }
 
     async fn remove_executor(&self, executor_id: &str) -> Result<()> {
-        {
-            let mut state = self.lock();
-            state.capacity.remove(executor_id);
-            state.health.remove(executor_id);
-            state.homes.retain(|_, home| home.executor != executor_id);
-        }
+        self.lock().remove(executor_id);
         self.inner.remove_executor(executor_id).await
     }
 
+    /// Who looks at them compares them with the clock on the wall as it is now, so they are dated by that: now, less how long ago each
+    /// came. A clock that was set in between then loses nobody.
     fn executor_heartbeats(&self) -> HashMap<String, ExecutorHeartbeat> {
-        self.inner.executor_heartbeats()
+        let mut heartbeats = self.inner.executor_heartbeats();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |d| d.as_secs());
+        let state = self.lock();
+        for (id, heartbeat) in &mut heartbeats {
+            let ago = state.heard.get(id).map_or(0, |at| at.elapsed().as_secs());
+            heartbeat.timestamp = now.saturating_sub(ago);
+        }
+        heartbeats
     }
 
     fn get_executor_heartbeat(&self, executor_id: &str) -> Option<ExecutorHeartbeat> {
