@@ -53,6 +53,14 @@ impl Worker for Doubles {
         vec![task.part[1] * 2, task.payload.len().to_le_bytes()[0]]
     }
 
+    fn scatter(&self, _: &Task<'_>, _: usize) -> Vec<Vec<u8>> {
+        unreachable!("no job of these tests has groups")
+    }
+
+    fn gather(&self, _: &Task<'_>, _: usize, _: &[Vec<u8>]) -> Vec<u8> {
+        unreachable!("no job of these tests has groups")
+    }
+
     fn status(&self) -> serde_json::Value {
         panic!("a worker that cannot tell how it is");
     }
@@ -65,7 +73,8 @@ fn hide_panics_of_workers() {
         let shown = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let thread = std::thread::current();
-            if !thread.name().unwrap_or_default().starts_with("tokio") {
+            let name = thread.name().unwrap_or_default();
+            if !name.starts_with("tokio") && name != "task_runner" {
                 shown(info);
             }
         }));
@@ -113,6 +122,7 @@ fn job(payload: usize, parts: Vec<Vec<u8>>) -> Job {
         affinity: [7; 32],
         payload: vec![0; payload].into(),
         parts,
+        groups: 0,
     }
 }
 

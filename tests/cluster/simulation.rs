@@ -22,6 +22,14 @@ impl Worker for Idle {
         vec![0; bytes as usize]
     }
 
+    fn scatter(&self, _: &Task<'_>, _: usize) -> Vec<Vec<u8>> {
+        unreachable!("no job of these tests has groups")
+    }
+
+    fn gather(&self, _: &Task<'_>, _: usize, _: &[Vec<u8>]) -> Vec<u8> {
+        unreachable!("no job of these tests has groups")
+    }
+
     fn status(&self) -> serde_json::Value {
         serde_json::json!({ "partitions": 0, "rows": 0, "held": 0, "memory_limit": 0 })
     }
@@ -79,6 +87,7 @@ fn job(parts: usize, state: usize, answer: u32, number: usize) -> Job {
         affinity: [7; 32],
         payload: vec![1; state].into(),
         parts: vec![answer.to_le_bytes().to_vec(); parts],
+        groups: 0,
     }
 }
 
@@ -107,6 +116,7 @@ fn executors(n: usize, url: &str, folder: &Path) -> Client {
     let options = |i: usize| ExecutorOptions {
         scheduler: url.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], PORT.fetch_add(2, Ordering::Relaxed))),
+        advertise: None,
         token: None,
         slots: 1,
         work_dir: folder.join(i.to_string()),

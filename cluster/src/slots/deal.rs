@@ -18,8 +18,8 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 use super::Slots;
 use super::state::State;
 use super::stragglers::{Dealt, Late};
-use crate::MESSAGE;
 use crate::node::{JobExec, Label};
+use crate::{Digest, MESSAGE};
 
 /// A part waits so long for the executor that has its rows before another may take it.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -73,8 +73,7 @@ pub(super) fn deal_one(
 ) -> bool {
     let mut pending = stage.pending.next_slice(usize::MAX);
     let bytes = job.label.bytes + TASK;
-    // Groups have no rows that wait for them anywhere.
-    let at_home = JobExec::inside(&stage.plan).is_some_and(|job| job.role.has_rows());
+    let rows = rows_of(stage, job);
     let mut taken = None;
     for (at, &part) in pending.iter().enumerate() {
         let waited = |state: &mut State| {
@@ -84,8 +83,8 @@ pub(super) fn deal_one(
                 .or_insert_with(Instant::now);
             since.elapsed()
         };
-        let home = state.home_of(&(job.label.affinity, part));
-        let executor = match home.filter(|_| at_home) {
+        let home = rows.and_then(|rows| state.home_of(&(rows, part)));
+        let executor = match home {
             Some(home) if free.get(&home).is_some_and(|f| f.fits(bytes)) => Some(home),
             Some(_) if waited(state) < PATIENCE => None,
             // Nobody has its rows, or who has them is busy for too long: the one with most room.
@@ -103,22 +102,24 @@ pub(super) fn deal_one(
     pending.remove(at);
     stage.pending.reschedule(pending);
     state.waiting.remove(&(job.id.clone(), part));
-    if at_home {
-        state.move_in((job.label.affinity, part), &executor);
+    if let Some(rows) = rows {
+        state.move_in((rows, part), &executor);
     }
-    let dealt = dealt(job, part, executor, None);
+    let dealt = Dealt {
+        executor,
+        rows,
+        part,
+        since: Instant::now(),
+        instead_of: None,
+    };
     bound.push(hand_out(state, free, stage, job, session, dealt));
     true
 }
 
-fn dealt(job: &Candidate, part: usize, executor: String, instead_of: Option<String>) -> Dealt {
-    Dealt {
-        executor,
-        affinity: job.label.affinity,
-        part,
-        since: Instant::now(),
-        instead_of,
-    }
+/// What the rows of a stage's parts belong to. Groups have no rows that wait for them anywhere.
+fn rows_of(stage: &RunningStage, job: &Candidate) -> Option<Digest> {
+    let node = JobExec::inside(&stage.plan)?;
+    node.role.has_rows().then_some(job.label.affinity)
 }
 
 /// Writes down that an executor has a part now; the task for it.
@@ -235,7 +236,13 @@ impl Slots {
                     job.label.name,
                     late.executor
                 );
-                let dealt = dealt(job, late.part, executor, Some(late.executor));
+                let dealt = Dealt {
+                    executor,
+                    rows: rows_of(stage, job),
+                    part: late.part,
+                    since: Instant::now(),
+                    instead_of: Some(late.executor),
+                };
                 let mut state = self.lock();
                 bound.push(hand_out(&mut state, free, stage, job, &session, dealt));
             }

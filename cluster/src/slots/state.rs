@@ -76,7 +76,8 @@ impl State {
                 ASIDE_SLOW.as_secs()
             );
             self.set_aside(&slow, ASIDE_SLOW);
-            if let Some(home) = self.homes.get_mut(&(dealt.affinity, dealt.part)) {
+            let part = dealt.rows.map(|rows| (rows, dealt.part));
+            if let Some(home) = part.and_then(|part| self.homes.get_mut(&part)) {
                 home.stand_in = Some(dealt.executor.clone());
             }
         }

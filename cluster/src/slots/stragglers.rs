@@ -35,7 +35,8 @@ pub(crate) type TaskId = (JobId, usize, usize);
 #[derive(Debug, Clone)]
 pub(crate) struct Dealt {
     pub executor: String,
-    pub affinity: Digest,
+    /// What the rows of the part belong to, where it has rows.
+    pub rows: Option<Digest>,
     pub part: usize,
     pub since: Instant,
     /// Who has it too, and is late.
@@ -192,7 +193,7 @@ mod tests {
     fn dealt(executor: &str, part: usize, ms: u64, instead_of: Option<&str>) -> Dealt {
         Dealt {
             executor: executor.to_owned(),
-            affinity: Digest::default(),
+            rows: None,
             part,
             since: Instant::now()
                 .checked_sub(Duration::from_millis(ms))

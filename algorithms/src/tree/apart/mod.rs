@@ -183,7 +183,7 @@ fn batches(all: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>>
 }
 
 /// Parts a list so that each part comes to at most `most`, or is one.
-fn within<'p>(places: &'p [Place], most: u64, bytes: impl Fn(&Wanted) -> u64) -> Vec<&'p [Place]> {
+fn within(places: &[Place], most: u64, bytes: impl Fn(&Wanted) -> u64) -> Vec<&[Place]> {
     let mut parts = Vec::new();
     let (mut start, mut held) = (0, 0);
     for (i, (_, wanted)) in places.iter().enumerate() {
