@@ -73,16 +73,17 @@ impl VectorAssembler {
 
     /// A text column that a glob covers but nothing has indexed would vanish without a word.
     fn refuse_forgotten_text(&self, schema: &Schema) -> Result<(), SchemaErrors> {
+        if !self.params.inputs.iter().any(|p| is_glob(p)) {
+            return Ok(());
+        }
+        // What is left out on purpose is not forgotten.
         let globs: Vec<String> = self
             .params
             .inputs
             .iter()
-            .filter(|p| is_glob(p))
+            .filter(|p| is_glob(p) || p.starts_with('!'))
             .cloned()
             .collect();
-        if globs.is_empty() {
-            return Ok(());
-        }
         let text = select(&globs, schema, |ty| *ty == ColumnType::Text, "text").unwrap_or_default();
         let used = |name: &str| {
             schema.columns().iter().any(|c| {

@@ -102,6 +102,11 @@ fn a_text_column_is_not_left_out_without_a_word() {
         "{error}"
     );
     assert_eq!(error.exit_code(), 2);
+    let excluded = VectorAssemblerParams {
+        inputs: vec!["*".to_owned(), "!colour".to_owned()],
+        ..VectorAssemblerParams::default()
+    };
+    assert!(fit(excluded, &data).is_ok(), "the remedy it names");
 }
 
 #[test]
