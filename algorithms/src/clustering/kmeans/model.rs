@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use emberline_pipeline::datasets::arrow::array::{ArrayRef, Float64Array, Int64Array};
-use emberline_pipeline::datasets::{Batch, Column, ColumnType, DataError, Schema, SchemaErrors};
+use emberline_pipeline::datasets::{
+    Batch, BlockSpec, Column, ColumnType, DataError, Features, LabelSpec, Schema, SchemaErrors,
+};
 use emberline_pipeline::persist::{state, to_state};
 use emberline_pipeline::predictor::{FeatureInput, extend};
 use emberline_pipeline::row::{Cell, RowLayout, RowStep};
@@ -13,9 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::KMeans;
-use super::kernel::{Centres, Geometry, Panels};
+use super::kernel::{self, Bounds, Centres, Geometry, Panels, Sink, Targets};
 use super::params::KMeansParams;
 use emberline_pipeline::Component;
+
+/// Below so many rows it takes longer to make ready for many than to look at each.
+const FEW: usize = 64;
 
 /// Centres, and the columns they read and write.
 #[derive(Debug, Clone)]
@@ -110,6 +115,53 @@ fn assign(
     Ok((c, d2 * geometry.scale()))
 }
 
+/// Clusters and distances.
+type Assigned = (Vec<i64>, Vec<f64>);
+
+impl KMeansModel {
+    fn assign_rows(&self, batch: &Batch) -> Result<Assigned, DataError> {
+        let n = batch.num_rows();
+        let (mut clusters, mut distances) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let (geometry, mut fault) = (self.geometry(), None);
+        self.saved.input.for_each_row(batch, |i, x| {
+            match assign(&self.panels, &geometry, x, batch.row_ids()[i]) {
+                Ok((c, distance)) => {
+                    clusters.push(c as i64);
+                    distances.push(distance);
+                }
+                Err(e) => drop(fault.get_or_insert(e)),
+            }
+        })?;
+        fault.map_or(Ok((clusters, distances)), Err)
+    }
+
+    /// As [`KMeansModel::assign_rows`], to the bit, by the kernel of training: most centres are ruled out by products in `f32`.
+    fn assign_block(&self, batch: &Batch) -> Result<Assigned, DataError> {
+        let spec = BlockSpec {
+            features: self.saved.input.column.clone(),
+            label: LabelSpec::None,
+            weight: None,
+            missing: self.saved.input.missing,
+        };
+        let block = spec.block(batch)?;
+        if block.n_features() != self.centres.d() {
+            return self.assign_rows(batch); // which says so
+        }
+        let sparse = !matches!(block.features, Features::F64(_) | Features::F32(_));
+        let targets = Targets::new(&self.centres, None, sparse);
+        let n = block.n_rows();
+        let (mut clusters, mut distances) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let geometry = self.geometry();
+        let mut told = |_: usize, own: &[u32], squares: &[f64]| {
+            clusters.extend(own.iter().map(|c| i64::from(*c)));
+            distances.extend(squares.iter().map(|d2| d2 * geometry.scale()));
+        };
+        let bounds = Some(&mut Bounds::default());
+        kernel::assign(&geometry, &block, &targets, bounds, Sink::Each(&mut told))?;
+        Ok((clusters, distances))
+    }
+}
+
 impl Stage for KMeansModel {
     fn name(&self) -> &str {
         KMeans::NAME
@@ -135,21 +187,11 @@ impl Stage for KMeansModel {
 
 impl Transformer for KMeansModel {
     fn transform(&self, batch: Batch) -> Result<Batch, DataError> {
-        let n = batch.num_rows();
-        let (mut clusters, mut distances) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        let (geometry, mut fault) = (self.geometry(), None);
-        self.saved.input.for_each_row(&batch, |i, x| {
-            match assign(&self.panels, &geometry, x, batch.row_ids()[i]) {
-                Ok((c, distance)) => {
-                    clusters.push(c as i64);
-                    distances.push(distance);
-                }
-                Err(e) => drop(fault.get_or_insert(e)),
-            }
-        })?;
-        if let Some(error) = fault {
-            return Err(error);
-        }
+        let (clusters, distances) = if batch.num_rows() < FEW {
+            self.assign_rows(&batch)?
+        } else {
+            self.assign_block(&batch)?
+        };
         let arrays: [ArrayRef; 2] = [
             Arc::new(Int64Array::from(clusters)),
             Arc::new(Float64Array::from(distances)),

@@ -12,7 +12,7 @@ mod job;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,6 +41,9 @@ use job::{Answer, Blocks, Job, Named, Outcome, Part, Payload, Reply, Rows, Task,
 
 /// Bytes that still travel with each part of a job; longer ones are fetched by digest, once by each host.
 const INLINE: usize = 64 << 10;
+
+/// Pieces of work are asked for in so many turns: a checkpoint holds those of the turns that were taken.
+const TURNS: usize = 8;
 
 /// Brings work to other processes and their answers back.
 pub trait Carrier: Send + Sync {
@@ -251,6 +254,13 @@ impl Remote {
             })
             .collect())
     }
+}
+
+/// What a thread gave; a panic there is one here.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn digest(bytes: &[u8]) -> BlobId {
@@ -497,21 +507,44 @@ impl Engine for Remote {
             },
             blocks: self.payload(to_bytes(&held.blocks)?)?,
         };
-        let slots = self.carrier.slots()?.clamp(1, pieces.len().max(1));
-        let parts: Vec<Part> = spread(pieces.len(), slots)
-            .into_iter()
-            .map(|r| Part::Pieces((pieces.start + r.start) as u64..(pieces.start + r.end) as u64))
-            .collect();
-        let answers = self.ask(held.rows, task, work.name(), &parts, run)?;
-        for answer in answers {
-            let Answer::Outputs(outputs) = answer else {
-                return unexpected();
-            };
-            for bytes in outputs {
-                each(work.load_erased(&bytes)?)?;
+        let slots = self.carrier.slots()?.max(1);
+        let within = |all: &Range<usize>, n: usize| -> Vec<Range<usize>> {
+            let ranges = spread(all.len(), n.clamp(1, all.len().max(1)));
+            let moved = |r: Range<usize>| all.start + r.start..all.start + r.end;
+            ranges.into_iter().map(moved).collect()
+        };
+        let ask = |pieces: &Range<usize>| {
+            let parts = within(pieces, slots).into_iter();
+            let parts: Vec<Part> = parts
+                .map(|r| Part::Pieces(r.start as u64..r.end as u64))
+                .collect();
+            self.ask(held.rows, task.clone(), work.name(), &parts, run)
+        };
+        let mut take = |answers: Vec<Answer>| {
+            for answer in answers {
+                let Answer::Outputs(outputs) = answer else {
+                    return unexpected();
+                };
+                for bytes in outputs {
+                    each(work.load_erased(&bytes)?)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        // Outputs can be large: those of one turn are fetched and taken while the next one is at work.
+        let turns = within(&pieces, TURNS.min(pieces.len() / slots));
+        std::thread::scope(|scope| {
+            let mut at_work = VecDeque::new();
+            for turn in &turns {
+                at_work.push_back(scope.spawn(|| ask(turn)));
+                if at_work.len() > 2 {
+                    at_work
+                        .pop_front()
+                        .map_or(Ok(()), |first| take(joined(first)?))?;
+                }
+            }
+            at_work.into_iter().try_for_each(|next| take(joined(next)?))
+        })
     }
 
     fn room(&self) -> Result<Option<u64>> {
