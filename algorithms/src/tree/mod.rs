@@ -31,7 +31,7 @@
 //!   pattern, whose first split gains nothing, is learnt.
 //! - **Bootstrap** draws each row a Poisson count of mean `subsampling_rate`, as Spark does, keyed by `(seed, tree, row id)`.
 
-pub mod apart;
+mod apart;
 pub mod bins;
 mod criterion;
 mod find;

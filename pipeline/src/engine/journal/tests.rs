@@ -5,7 +5,7 @@ use emberline_datasets::{Column, ColumnType, DataError};
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::engine::{BlockSource, Local, Partial, Round, Work};
+use crate::engine::{BlockSource, Exchange, Local, Partial, Round, Work};
 
 /// How often a round or a piece of work was really computed.
 static COMPUTED: AtomicUsize = AtomicUsize::new(0);
@@ -55,6 +55,29 @@ impl Work for Squares {
     fn run(&self, index: u64, (): &()) -> std::result::Result<u64, DataError> {
         COMPUTED.fetch_add(1, Ordering::Relaxed);
         Ok(index * index)
+    }
+}
+
+/// Two groups of nothing; each tells its number.
+#[derive(Serialize, Deserialize)]
+struct Numbers;
+
+impl Exchange for Numbers {
+    const NAME: &'static str = "test/numbers";
+    type Piece = ();
+    type Output = usize;
+
+    fn n_groups(&self) -> usize {
+        2
+    }
+
+    fn scatter(&self, _: &dyn BlockSource) -> Result<Vec<()>> {
+        Ok(vec![(); 2])
+    }
+
+    fn gather(&self, group: usize, _: Vec<()>) -> Result<usize> {
+        COMPUTED.fetch_add(1, Ordering::Relaxed);
+        Ok(group)
     }
 }
 
@@ -114,6 +137,27 @@ fn computed(f: impl FnOnce() -> (Vec<u64>, Vec<u64>)) -> ((Vec<u64>, Vec<u64>), 
     let before = COMPUTED.load(Ordering::Relaxed);
     let result = f();
     (result, COMPUTED.load(Ordering::Relaxed) - before)
+}
+
+#[test]
+fn what_was_exchanged_and_what_there_was_room_for_are_not_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let exchange = |resume: bool| {
+        let journal = open(&folder, resume, &identity()).unwrap();
+        let mut replayed = 0;
+        let result = computed(|| {
+            let run = Run::local(1, 2).with_engine(journal.clone());
+            assert_eq!(run.engine.room().unwrap(), None);
+            let none = Pinned::new(Vec::new(), Arc::new([]));
+            let outputs = run.exchange(&none, &Numbers).unwrap();
+            replayed = journal.n_replayed();
+            (outputs.into_iter().map(|n| n as u64).collect(), Vec::new())
+        });
+        (result, replayed)
+    };
+    let expected = (vec![0, 1], Vec::new());
+    assert_eq!(exchange(false), ((expected.clone(), 2), 0));
+    assert_eq!(exchange(true), ((expected, 0), 2));
 }
 
 #[test]
