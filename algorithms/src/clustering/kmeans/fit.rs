@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::Result;
 use emberline_pipeline::Jobs;
 use emberline_pipeline::datasets::{
-    BlockSpec, ColumnType, DataError, Dataset, Element, LabelSpec, MissingRule, Schema,
+    BLOCK_ROWS, BlockSpec, ColumnType, DataError, Dataset, Element, LabelSpec, MissingRule, Schema,
     SchemaError, SchemaErrors,
 };
 use emberline_pipeline::persist::to_state;
@@ -180,7 +180,8 @@ impl Estimator for KMeans {
             _ => return Some(0),
         };
         let bytes = d * if element == Element::F32 { 4 } else { 8 };
-        let kept = kept_bytes(self.k(), d, bytes, self.params.n_init);
+        let block = rows.min(BLOCK_ROWS as u64) as usize;
+        let kept = kept_bytes(block, self.k(), d, bytes, self.params.n_init);
         Some(rows.saturating_mul(kept as u64))
     }
 }

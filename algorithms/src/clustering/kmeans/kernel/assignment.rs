@@ -8,7 +8,8 @@ use super::bounds::{Bounds, DOWN, Drift, MOST_BUNDLES, Targets, UP};
 use super::rows::{Rows, all_products};
 use super::screen::{LANES, Least, Lengths, Line, NO_CENTRE};
 use super::sums::Groups;
-use super::{OnRows, Sink};
+use super::tally::{Census, Tally};
+use super::{Centres, OnRows, Sink};
 
 /// Numbers of a strip of rows that stay in the second-level cache from products to sums.
 const STRIP: usize = 65_536;
@@ -88,6 +89,14 @@ impl OnRows for Assignment<'_, '_> {
         let size = size.min(n).next_multiple_of(LANES);
         let drift = self.bounds.turn(self.targets, n, self.row_bytes);
         let mut strip = Strip::new(size, self.bounds, self.targets);
+        // Where bounds are kept, it is known whether sums are exact.
+        let mut tally = self.bounds.tally.take();
+        let mut census = match &self.sink {
+            Sink::Sums { weights: None, .. } if drift.is_none() => {
+                Census::new(n, self.targets.centres.k(), d)
+            }
+            _ => None,
+        };
         let (mut groups, mut distances) = (Groups::default(), vec![0.0; size]);
         for start in (0..n).step_by(size.max(1)) {
             let end = n.min(start + size);
@@ -99,8 +108,14 @@ impl OnRows for Assignment<'_, '_> {
                 if !strip.open.is_empty() {
                     self.load(simd, &mut rows, drift.is_some(), &mut strip);
                     self.bound(simd, &rows, &mut strip);
-                    self.decide(simd, &mut rows, &mut strip);
+                    self.decide(simd, &mut rows, &mut strip, tally.as_mut());
                 }
+            }
+            if tally.is_some() {
+                continue;
+            }
+            if let Some(census) = &mut census {
+                census.take(simd, &mut rows, start..end);
             }
             let own = &self.bounds.own[start..end];
             let distances = &mut distances[..own.len()];
@@ -109,6 +124,24 @@ impl OnRows for Assignment<'_, '_> {
                 .take(simd, &mut rows, start, assigned, (&mut groups, distances));
             self.bounds.reach(simd, start, distances);
         }
+        if let Sink::Sums { sums, .. } = &mut self.sink {
+            let centres = &self.targets.centres;
+            match &tally {
+                Some(tally) => {
+                    tally.tell(sums);
+                    let own = self.bounds.own.as_slice();
+                    let told = tally.cost(centres);
+                    sums.cost =
+                        told.unwrap_or_else(|| measured(simd, &mut rows, (own, centres), size));
+                }
+                None => {
+                    tally = census.and_then(|c| c.close(sums));
+                    let told = tally.as_ref().and_then(|t| t.cost(centres));
+                    sums.cost = told.unwrap_or(sums.cost);
+                }
+            }
+        }
+        self.bounds.tally = tally;
     }
 }
 
@@ -304,7 +337,13 @@ impl Assignment<'_, '_> {
 
     /// Settles the open rows: measures where more than one centre may be nearest, and keeps the new bounds.
     #[inline(always)]
-    fn decide<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: &mut Strip) {
+    fn decide<S: Vectors>(
+        &mut self,
+        simd: S,
+        rows: &mut impl Rows,
+        strip: &mut Strip,
+        mut tally: Option<&mut Tally>,
+    ) {
         let n = strip.open.len();
         for start in (0..n).step_by(LANES) {
             let slots = start..n.min(start + LANES);
@@ -356,9 +395,18 @@ impl Assignment<'_, '_> {
                     }
                 }
             }
-            for (slot, own) in slots.zip(own) {
+            let mut highs = [0.0; LANES];
+            let root = simd.mul_add(simd.sqrt(above), simd.splat(UP), simd.splat(0.0));
+            simd.store(root, &mut highs);
+            for ((slot, own), high) in slots.zip(own).zip(highs) {
                 let (i, before) = (strip.open[slot], strip.own[slot]);
                 self.bounds.own[i] = own;
+                if let Some(tally) = &mut tally {
+                    self.bounds.set_high(i, high);
+                    if before != own {
+                        tally.shift(simd, rows, i, [before, own]);
+                    }
+                }
                 if before != own && strip.own_low[slot] < f32::INFINITY {
                     // The centre it had is one of the others of its bundle now.
                     let home = strip.homes[before as usize] as usize;
@@ -392,6 +440,25 @@ impl Assignment<'_, '_> {
         }
         best.0
     }
+}
+
+/// Squared distances of all rows to their centres, measured and added row by row.
+#[inline(always)]
+fn measured<S: Vectors>(
+    simd: S,
+    rows: &mut impl Rows,
+    (own, centres): (&[u32], &Centres),
+    size: usize,
+) -> f64 {
+    let mut cost = 0.0;
+    for start in (0..own.len()).step_by(size.max(1)) {
+        let strip = start..own.len().min(start + size);
+        rows.enter(strip.clone());
+        for i in strip {
+            cost += rows.distance(simd, i, centres.row(own[i] as usize));
+        }
+    }
+    cost
 }
 
 /// What was found in a bundle for sixteen slots.

@@ -12,6 +12,7 @@ use emberline_datasets::simd::Vectors;
 
 use super::Centres;
 use super::screen::{LANES, NO_CENTRE, Screen};
+use super::tally::{Tally, tally_bytes};
 
 /// Bundles of a row fit in the bits of a mask.
 pub const MOST_BUNDLES: usize = 32;
@@ -37,6 +38,8 @@ pub struct Bounds {
     high: Vec<f32>,
     /// `(bundles, n)` distances from below.
     low: Vec<f32>,
+    /// The sums of the rows by `own`, where they are exact.
+    pub tally: Option<Tally>,
 }
 
 /// How far centres moved, from above.
@@ -106,11 +109,12 @@ fn bundles(groups: usize, bytes: usize, sharing: usize) -> usize {
     (bytes / 32 / sharing).clamp(1, MOST_BUNDLES).min(groups)
 }
 
-/// Bytes that are kept for a row of `bytes` with `d` slots between rounds of `sets` sets of `k` centres.
-pub fn kept_bytes(k: usize, d: usize, bytes: usize, sets: usize) -> usize {
+/// Bytes that are kept for a row of `bytes` with `d` slots, in blocks of `n`, between rounds of `sets` sets of `k` centres.
+pub fn kept_bytes(n: usize, k: usize, d: usize, bytes: usize, sets: usize) -> usize {
     let groups = k.div_ceil(LANES);
     if pays(groups, d) {
-        sets * (size_of::<u32>() + size_of::<f32>() * (1 + bundles(groups, bytes, sets.max(1))))
+        let bounds = size_of::<f32>() * (1 + bundles(groups, bytes, sets.max(1)));
+        sets * (size_of::<u32>() + bounds + tally_bytes(n, k, d))
     } else {
         0
     }
@@ -140,6 +144,7 @@ impl Bounds {
             }
         }
         self.bundles = bundles;
+        self.tally = None;
         self.own.clear();
         self.own.resize(n, NO_CENTRE);
         let padded = n.next_multiple_of(LANES);
@@ -210,6 +215,12 @@ impl Bounds {
     pub fn low(&mut self, b: usize) -> &mut [f32] {
         let stride = self.high.len();
         &mut self.low[b * stride..(b + 1) * stride]
+    }
+
+    /// Sets a row's distance from above.
+    #[inline(always)]
+    pub fn set_high(&mut self, i: usize, high: f32) {
+        self.high[i] = high;
     }
 
     /// Takes in the squared distances to their centres of the rows from `start` on.

@@ -2,7 +2,7 @@
 //!
 //! One definition for training, batches and records: [`squared_distance`] in `f64`, ties to the lower index. Training reaches the
 //! same answers, to the bit, with fewer operations: `screen` rules centres out with products in `f32`, `bounds` with what it
-//! remembers of the round before.
+//! remembers of the round before, and `tally` keeps sums that rounding does not touch.
 
 mod assignment;
 mod bounds;
@@ -14,6 +14,7 @@ mod plain;
 mod rows;
 mod screen;
 mod sums;
+mod tally;
 #[cfg(test)]
 mod tests;
 

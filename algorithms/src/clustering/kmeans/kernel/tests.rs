@@ -156,6 +156,77 @@ fn narrow_and_sparse_rows_find_what_dense_rows_find() {
 }
 
 #[test]
+fn sums_that_are_kept_are_those_made_anew_to_the_bit() {
+    let narrow = |v: f64| f64::from(v as f32);
+    for (d, k) in [(24, 40), (40, 17), (80, 3), (33, 60)] {
+        let n = 700;
+        let mut tight = draws(n * d, 17, |u| (64.0 * u).floor() / 64.0);
+        for row in tight.chunks_mut(d).step_by(2) {
+            row.iter_mut().for_each(|v| *v += 1024.0);
+        }
+        for (kind, exact, x) in [
+            ("f32", true, draws(n * d, 14, |u| narrow(4.0 * u - 2.0))),
+            ("far off", true, draws(n * d, 15, |u| narrow(1e6 + u))),
+            ("grid", true, draws(n * d, 16, |u| (9.0 * u).floor())),
+            // Two clusters a thousand times as far apart as they are wide: squared distances have to be measured.
+            ("tight", true, tight),
+            ("f64", false, draws(n * d, 18, |u| (2.0 * u).exp())),
+            (
+                "wide",
+                false,
+                draws(n * d, 19, |u| narrow((80.0 * u - 40.0).exp())),
+            ),
+        ] {
+            let mut centres = Centres::of(d, x[..k * d].to_vec());
+            let (mut bounds, mut moved) = (Bounds::default(), None);
+            for round in 0..12 {
+                let rows = Features::F64(Matrix::new(n, d, x.clone()).unwrap());
+                let block = block(rows);
+                let targets = Targets::new(&centres, moved, false);
+                let summed = |bounds: &mut Bounds| {
+                    let mut sums = Sums::none(k, d);
+                    let sink = Sink::Sums {
+                        weights: None,
+                        sums: &mut sums,
+                    };
+                    assign(&euclidean(), &block, &targets, Some(bounds), sink).unwrap();
+                    sums
+                };
+                let what = format!("{kind}, d {d}, k {k}, round {round}");
+                let kept = summed(&mut bounds);
+                assert_eq!(kept, summed(&mut Bounds::default()), "{what}");
+                assert_eq!(bounds.tally.is_some(), exact, "{what}");
+                let mut plain = Sums::none(k, d);
+                for ((c, distance), row) in plainly(&x, d, &centres).0.iter().zip(x.chunks(d)) {
+                    plain.weights[*c] += 1.0;
+                    plain.cost += f64::from_bits(*distance);
+                    let sums = plain.sums[c * d..(c + 1) * d].iter_mut();
+                    sums.zip(row).for_each(|(sum, v)| *sum += v);
+                }
+                assert_eq!(kept.sums, plain.sums, "{what}");
+                assert_eq!(kept.weights, plain.weights, "{what}");
+                // Up to 256 times the result cancels, of terms that are each right to some 1e-15.
+                let off = (kept.cost - plain.cost).abs();
+                assert!(
+                    off <= 1e-12 * plain.cost,
+                    "{what}: {} for {}",
+                    kept.cost,
+                    plain.cost
+                );
+                let mean = |c: usize| {
+                    let count = kept.weights[c].max(1.0);
+                    kept.sums[c * d..(c + 1) * d].iter().map(move |s| s / count)
+                };
+                let next = Centres::of(d, (0..k).flat_map(mean).collect());
+                let by = |c| squared_distance(next.row(c), centres.row(c)).sqrt();
+                moved = Some((centres.print(), (0..k).map(by).collect()));
+                centres = next;
+            }
+        }
+    }
+}
+
+#[test]
 fn bounds_of_other_centres_are_not_used() {
     let (n, d, k) = (300, 80, 9);
     let x = draws(n * d, 10, |u| u);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 
 use super::super::screen::{LANES, Least, Line, Screen, products};
-use super::{Group, Number, Rows, distance};
+use super::{Group, Number, Rows, distance, grain};
 
 /// Fills a row's numbers in.
 pub type Fill<'a, T> = &'a mut dyn FnMut(usize, &mut [T]);
@@ -226,6 +226,18 @@ impl<T: Number> Rows for Dense<'_, T> {
             distances[*l as usize] = simd.sum_wide(simd.load_wide(total));
         }
         self.totals = totals;
+    }
+
+    #[inline(always)]
+    fn survey(&self, rows: Range<usize>, totals: &mut [f64], grains: &mut [f64]) {
+        for i in rows {
+            for ((x, total), least) in self.row(i).iter().zip(&mut *totals).zip(&mut *grains) {
+                let magnitude = (*x).into().abs();
+                let grain = grain(magnitude);
+                *total += magnitude;
+                *least = if grain < *least { grain } else { *least };
+            }
+        }
     }
 
     #[inline(always)]

@@ -74,6 +74,10 @@ pub trait Rows {
         }
     }
 
+    /// Adds the magnitudes of these rows to `totals` and lowers `grains`, of each slot, to a number that is no larger than the power of two
+    /// of which they are multiples.
+    fn survey(&self, rows: Range<usize>, totals: &mut [f64], grains: &mut [f64]);
+
     /// Makes room for `slots` rows to be bounded.
     fn reserve(&mut self, slots: usize, screen: &Screen);
 
@@ -108,6 +112,19 @@ pub trait Rows {
         screen: &Screen,
         least: &mut Least<S>,
     ) -> S::F32;
+}
+
+/// The value of the lowest bit that is set in a number, or a little less; infinite for nothing.
+#[inline(always)]
+pub fn grain(magnitude: f64) -> f64 {
+    let bits = magnitude.to_bits();
+    // Where the number is a power of two, that takes a bit off its exponent: what is left over is less than the number, and does no harm.
+    let rest = f64::from_bits(bits & bits.wrapping_sub(1));
+    if magnitude > 0.0 {
+        magnitude - rest
+    } else {
+        f64::INFINITY
+    }
 }
 
 /// A feature as it is stored.

@@ -7,7 +7,7 @@ use emberline_datasets::simd::Vectors;
 use emberline_pipeline::datasets::Csr;
 
 use super::super::screen::{LANES, Least, Line, Screen};
-use super::{Rows, all_products, distance};
+use super::{Rows, all_products, distance, grain};
 
 /// Sparse rows: products and sums take the stored values only. A distance is measured over all slots, so that it has the bits of
 /// the same row stored densely.
@@ -97,6 +97,18 @@ impl Rows for Sparse<'_> {
             screen.rank(simd, g, products, least);
         }
         square
+    }
+
+    #[inline(always)]
+    fn survey(&self, rows: Range<usize>, totals: &mut [f64], grains: &mut [f64]) {
+        for i in rows {
+            let (slots, values) = self.row(i);
+            for (j, v) in slots.iter().zip(values) {
+                let magnitude = v.abs();
+                totals[*j as usize] += magnitude;
+                grains[*j as usize] = grains[*j as usize].min(grain(magnitude));
+            }
+        }
     }
 
     #[inline(always)]
