@@ -134,6 +134,17 @@ impl Held {
         }
         taken
     }
+
+    /// Holds so many bytes from now on, if what they are more is free.
+    #[must_use]
+    pub fn set(&mut self, bytes: u64) -> bool {
+        if bytes > self.bytes {
+            return self.grow(bytes - self.bytes);
+        }
+        self.memory.give_back(self.bytes - bytes);
+        self.bytes = bytes;
+        true
+    }
 }
 
 impl Drop for Held {

@@ -11,6 +11,7 @@ mod exchange;
 mod faults;
 mod identity;
 mod jobs;
+mod memory;
 mod network;
 mod proxy;
 mod scale;

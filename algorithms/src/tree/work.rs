@@ -6,6 +6,7 @@ use emberline_pipeline::datasets::random::Draw;
 use emberline_pipeline::engine::BlockSource;
 use serde::{Deserialize, Serialize};
 
+use super::apart::row_bytes;
 use super::bins::FeatureBins;
 use super::criterion::{Criterion, Lanes, Many, Narrow, Pair, Units, Variance, Wide};
 use super::grow::{GrownTree, Soil, Start, grow};
@@ -48,6 +49,10 @@ impl Work for GrowTrees {
 
     fn gather(&self, blocks: &dyn BlockSource) -> std::result::Result<Table, DataError> {
         Table::gather(blocks, self.recipe())
+    }
+
+    fn shared_bytes(&self, rows: u64) -> u64 {
+        rows.saturating_mul(row_bytes(self))
     }
 
     fn run(&self, index: u64, table: &Table) -> std::result::Result<Output, DataError> {

@@ -63,6 +63,11 @@ pub trait Exchange: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// # Errors
     /// The output cannot be made.
     fn gather(&self, group: usize, pieces: Vec<Self::Piece>) -> Result<Self::Output>;
+
+    /// Bytes that [`Exchange::scatter`] makes of so many rows before it sends anything, about: they count as memory meanwhile.
+    fn scatter_bytes(&self, _rows: u64) -> u64 {
+        0
+    }
 }
 
 /// Object-safe face of [`Exchange`], in bytes; nobody implements it by hand.
@@ -76,6 +81,8 @@ pub trait ErasedExchange: Send + Sync {
     /// # Errors
     /// Its state cannot be serialised.
     fn state_bytes(&self) -> Result<Vec<u8>>;
+    /// [`Exchange::scatter_bytes`].
+    fn scatter_bytes(&self, rows: u64) -> u64;
     /// [`Exchange::scatter`].
     ///
     /// # Errors
@@ -99,6 +106,10 @@ impl<X: Exchange> ErasedExchange for X {
 
     fn state_bytes(&self) -> Result<Vec<u8>> {
         to_bytes(self)
+    }
+
+    fn scatter_bytes(&self, rows: u64) -> u64 {
+        Exchange::scatter_bytes(self, rows)
     }
 
     fn scatter_erased(&self, blocks: &dyn BlockSource) -> Result<Vec<Vec<u8>>> {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use emberline_datasets::spill::{Extent, SpillFile};
 use emberline_datasets::{Block, DataError, Held, Memory, Slot};
@@ -12,8 +12,15 @@ use super::spilled::{from_bytes, to_bytes};
 use crate::Result;
 
 enum Kept {
-    Memory(Arc<Block>),
+    Memory { block: Arc<Block>, _held: Held },
     Disk(Extent),
+}
+
+/// What the rounds of a name remember of a block, and its bytes.
+type Scratch = (Option<Boxed>, Held);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes blocks in row order and becomes [`Pinned`].
@@ -22,9 +29,7 @@ enum Kept {
 /// file and read back at each use. Every round passes over all blocks in the same order, so keeping the first ones saves
 /// as many reads as any rule could: the least recently used block is always the next one needed.
 pub struct PinnedBuilder {
-    held: Held,
-    kept: Vec<Kept>,
-    spill: Option<SpillFile>,
+    here: Here,
     rows: u64,
     width: Option<usize>,
 }
@@ -34,9 +39,7 @@ impl PinnedBuilder {
     #[must_use]
     pub fn new(memory: &Memory) -> Self {
         Self {
-            held: memory.nothing(),
-            kept: Vec::new(),
-            spill: None,
+            here: Here::new(memory.clone()),
             rows: 0,
             width: None,
         }
@@ -49,17 +52,16 @@ impl PinnedBuilder {
     pub fn push(&mut self, block: Block) -> Result<()> {
         self.rows += block.n_rows() as u64;
         self.width.get_or_insert(block.n_features());
-        if self.held.grow(block.memory() as u64) {
-            self.kept.push(Kept::Memory(Arc::new(block)));
-            return Ok(());
-        }
-        let spill = match self.spill.take() {
-            Some(spill) => spill,
-            None => SpillFile::new()?,
+        let mut held = self.here.memory.nothing();
+        let kept = if held.grow(block.memory() as u64) {
+            Kept::Memory {
+                block: Arc::new(block),
+                _held: held,
+            }
+        } else {
+            Kept::Disk(self.here.write(&block)?)
         };
-        let extent = spill.append(&to_bytes(&block));
-        self.spill = Some(spill);
-        self.kept.push(Kept::Disk(extent?));
+        self.here.push(kept);
         Ok(())
     }
 
@@ -76,12 +78,7 @@ impl PinnedBuilder {
             rows: self.rows,
             width: self.width.unwrap_or(slots.len()),
             slots,
-            home: Home::Here(Here {
-                scratch: self.kept.iter().map(|_| Mutex::default()).collect(),
-                blocks: self.kept,
-                _held: self.held,
-                spill: self.spill,
-            }),
+            home: Home::Here(self.here),
         }
     }
 }
@@ -101,10 +98,87 @@ enum Home {
 
 /// Blocks of this process.
 struct Here {
-    blocks: Vec<Kept>,
-    _held: Held,
-    spill: Option<SpillFile>,
-    scratch: Vec<Mutex<BTreeMap<&'static str, Option<Boxed>>>>,
+    memory: Memory,
+    blocks: Vec<Mutex<Kept>>,
+    scratch: Vec<Mutex<BTreeMap<&'static str, Scratch>>>,
+    spill: OnceLock<SpillFile>,
+}
+
+impl Here {
+    fn new(memory: Memory) -> Self {
+        Self {
+            memory,
+            blocks: Vec::new(),
+            scratch: Vec::new(),
+            spill: OnceLock::new(),
+        }
+    }
+
+    fn push(&mut self, kept: Kept) {
+        self.blocks.push(Mutex::new(kept));
+        self.scratch.push(Mutex::default());
+    }
+
+    fn write(&self, block: &Block) -> std::result::Result<Extent, DataError> {
+        let spill = match self.spill.get() {
+            Some(spill) => spill,
+            None => {
+                let fresh = SpillFile::new()?;
+                self.spill.get_or_init(|| fresh)
+            }
+        };
+        spill.append(&to_bytes(block))
+    }
+
+    /// Writes the last block that lies in memory to disk; false where there is none.
+    fn spill_one(&self) -> std::result::Result<bool, DataError> {
+        for kept in self.blocks.iter().rev() {
+            let mut kept = lock(kept);
+            if let Kept::Memory { block, .. } = &*kept {
+                *kept = Kept::Disk(self.write(block)?);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn block(&self, i: usize) -> std::result::Result<Arc<Block>, DataError> {
+        let extent = match self.blocks.get(i).map(lock).as_deref() {
+            Some(Kept::Memory { block, .. }) => return Ok(block.clone()),
+            Some(Kept::Disk(extent)) => Some(*extent),
+            None => None,
+        };
+        match (extent, self.spill.get()) {
+            (Some(extent), Some(spill)) => Ok(Arc::new(from_bytes(&spill.read(extent)?)?)),
+            _ => Err(DataError::format(
+                "blocks",
+                format!("there is no block {i}"),
+            )),
+        }
+    }
+
+    /// Maps block `i`. What the round remembers of it counts as memory too. It takes less than the block and saves more than
+    /// reading one, so blocks give way to it; where nothing is left to give way, it is forgotten.
+    fn map(&self, i: usize, round: &dyn ErasedRound<Block>) -> Result<Boxed> {
+        let block = self.block(i)?;
+        let mut scratch = lock(&self.scratch[i]);
+        let (kept, held) = scratch
+            .entry(round.name())
+            .or_insert_with(|| (None, self.memory.nothing()));
+        let partial = round.map_erased(&block, kept)?;
+        drop(block);
+        let bytes = kept
+            .as_ref()
+            .map_or(0, |kept| round.scratch_bytes_erased(kept));
+        while !held.set(bytes as u64) {
+            if !self.spill_one()? {
+                *kept = None;
+                let _ = held.set(0);
+                break;
+            }
+        }
+        Ok(partial)
+    }
 }
 
 /// Blocks that other processes keep; the engine that pinned them knows how to reach them.
@@ -116,16 +190,18 @@ impl Pinned {
     /// Pins these blocks in memory; their features are described by `slots`.
     #[must_use]
     pub fn new(blocks: Vec<Arc<Block>>, slots: Arc<[Slot]>) -> Self {
+        let mut here = Here::new(Memory::default());
+        for block in &blocks {
+            here.push(Kept::Memory {
+                block: block.clone(),
+                _held: here.memory.nothing(),
+            });
+        }
         Self {
             rows: blocks.iter().map(|b| b.n_rows() as u64).sum(),
             width: blocks.first().map_or(slots.len(), |b| b.n_features()),
             slots,
-            home: Home::Here(Here {
-                scratch: blocks.iter().map(|_| Mutex::default()).collect(),
-                blocks: blocks.into_iter().map(Kept::Memory).collect(),
-                _held: Memory::default().nothing(),
-                spill: None,
-            }),
+            home: Home::Here(here),
         }
     }
 
@@ -178,7 +254,7 @@ impl Pinned {
     pub fn n_spilled(&self) -> usize {
         match &self.home {
             Home::Here(here) => {
-                let on_disk = |k: &&Kept| matches!(k, Kept::Disk(_));
+                let on_disk = |k: &&Mutex<Kept>| matches!(*lock(k), Kept::Disk(_));
                 here.blocks.iter().filter(on_disk).count()
             }
             Home::Elsewhere(_) => 0,
@@ -193,15 +269,19 @@ impl Pinned {
         Ok(BlockSource::block(self, i)?)
     }
 
+    /// Writes a block of this process that lies in memory to disk; false where there is none.
+    pub(super) fn spill_one(&self) -> Result<bool> {
+        match &self.home {
+            Home::Here(here) => Ok(here.spill_one()?),
+            Home::Elsewhere(_) => Ok(false),
+        }
+    }
+
     pub(super) fn map_block(&self, i: usize, round: &dyn ErasedRound<Block>) -> Result<Boxed> {
-        let block = self.block(i)?;
-        let Home::Here(here) = &self.home else {
-            return round.map_erased(&block, &mut None);
-        };
-        let mut kept = here.scratch[i]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        round.map_erased(&block, kept.entry(round.name()).or_default())
+        match &self.home {
+            Home::Here(here) => here.map(i, round),
+            Home::Elsewhere(blocks) => round.map_erased(&*blocks.block(i)?, &mut None),
+        }
     }
 }
 
@@ -219,19 +299,9 @@ impl BlockSource for Pinned {
     }
 
     fn block(&self, i: usize) -> std::result::Result<Arc<Block>, DataError> {
-        let here = match &self.home {
-            Home::Here(here) => here,
-            Home::Elsewhere(blocks) => return blocks.block(i),
-        };
-        match (here.blocks.get(i), &here.spill) {
-            (Some(Kept::Memory(block)), _) => Ok(block.clone()),
-            (Some(Kept::Disk(extent)), Some(spill)) => {
-                Ok(Arc::new(from_bytes(&spill.read(*extent)?)?))
-            }
-            _ => Err(DataError::format(
-                "blocks",
-                format!("there is no block {i}"),
-            )),
+        match &self.home {
+            Home::Here(here) => here.block(i),
+            Home::Elsewhere(blocks) => blocks.block(i),
         }
     }
 }

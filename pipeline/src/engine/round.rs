@@ -43,6 +43,11 @@ pub trait Round: Serialize + DeserializeOwned + Send + Sync + 'static {
         unit: &Self::Unit,
         scratch: &mut Self::Scratch,
     ) -> std::result::Result<Self::Partial, DataError>;
+
+    /// Bytes that a scratch holds: they count as memory of who keeps it.
+    fn scratch_bytes(_: &Self::Scratch) -> usize {
+        0
+    }
 }
 
 /// Blocks that are handed out one by one: some may lie on disk, so a caller that keeps them all holds them all.
@@ -87,6 +92,11 @@ pub trait Work: Serialize + DeserializeOwned + Send + Sync + 'static {
         index: u64,
         shared: &Self::Shared,
     ) -> std::result::Result<Self::Output, DataError>;
+
+    /// Bytes of what [`Work::gather`] makes of so many rows, about: they count as memory of who keeps it.
+    fn shared_bytes(&self, _rows: u64) -> u64 {
+        0
+    }
 }
 
 /// A value whose type only the round knows.
@@ -101,6 +111,8 @@ pub trait ErasedRound<U>: Send + Sync {
     /// # Errors
     /// As [`Round::map`].
     fn map_erased(&self, unit: &U, scratch: &mut Option<Boxed>) -> Result<Boxed>;
+    /// [`Round::scratch_bytes`] of a scratch that [`ErasedRound::map_erased`] left.
+    fn scratch_bytes_erased(&self, scratch: &Boxed) -> usize;
     /// [`Partial::merge`].
     fn merge_erased(&self, first: Boxed, later: Boxed) -> Boxed;
     /// The round itself as bytes: what is broadcast.
@@ -133,6 +145,10 @@ impl<R: Round> ErasedRound<R::Unit> for R {
         let partial = self.map(unit, &mut own)?;
         *scratch = Some(own);
         Ok(Box::new(partial))
+    }
+
+    fn scratch_bytes_erased(&self, scratch: &Boxed) -> usize {
+        scratch.downcast_ref().map_or(0, R::scratch_bytes)
     }
 
     fn merge_erased(&self, first: Boxed, later: Boxed) -> Boxed {
@@ -172,6 +188,8 @@ pub trait ErasedWork: Send + Sync {
     /// # Errors
     /// As [`Work::gather`].
     fn gather_erased(&self, blocks: &dyn BlockSource) -> Result<Box<dyn Any + Send + Sync>>;
+    /// [`Work::shared_bytes`].
+    fn shared_bytes(&self, rows: u64) -> u64;
     /// [`Work::run`].
     ///
     /// # Errors
@@ -204,6 +222,10 @@ where
 
     fn gather_erased(&self, blocks: &dyn BlockSource) -> Result<Box<dyn Any + Send + Sync>> {
         Ok(Box::new(self.gather(blocks)?))
+    }
+
+    fn shared_bytes(&self, rows: u64) -> u64 {
+        Work::shared_bytes(self, rows)
     }
 
     fn run_erased(&self, index: u64, shared: &(dyn Any + Send + Sync)) -> Result<Boxed> {

@@ -5,6 +5,7 @@ use emberline_pipeline::{Error, Exchange, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::row_bytes;
 use super::view::{View, all_asked};
 use crate::tree::grow::{GrownTree, Start};
 use crate::tree::table::{Rows, Table};
@@ -36,6 +37,10 @@ impl Exchange for FinishNodes {
 
     fn n_groups(&self) -> usize {
         self.ends.len()
+    }
+
+    fn scatter_bytes(&self, rows: u64) -> u64 {
+        rows.saturating_mul(row_bytes(&self.work))
     }
 
     fn scatter(&self, blocks: &dyn BlockSource) -> Result<Vec<Vec<Rows>>> {

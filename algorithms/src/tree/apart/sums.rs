@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::row_bytes;
 use super::view::{Asked, View, all_asked};
 use crate::tree::bins::FeatureBins;
 use crate::tree::criterion::Criterion;
@@ -74,6 +75,10 @@ impl Exchange for SumNodes {
 
     fn n_groups(&self) -> usize {
         self.groups
+    }
+
+    fn scatter_bytes(&self, rows: u64) -> u64 {
+        rows.saturating_mul(row_bytes(&self.work))
     }
 
     fn scatter(&self, blocks: &dyn BlockSource) -> Result<Vec<Vec<Vec<u8>>>> {

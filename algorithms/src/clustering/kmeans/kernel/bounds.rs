@@ -121,6 +121,12 @@ pub fn kept_bytes(n: usize, k: usize, d: usize, bytes: usize, sets: usize) -> us
 }
 
 impl Bounds {
+    /// Bytes that they hold.
+    pub fn bytes(&self) -> usize {
+        let bounds = size_of_val(self.high.as_slice()) + size_of_val(self.low.as_slice());
+        size_of_val(self.own.as_slice()) + bounds
+    }
+
     /// Turns to these centres, for `n` rows of `bytes` each: says how far they moved, or nothing where there are no bounds yet.
     pub fn turn(&mut self, targets: &Targets, n: usize, bytes: usize) -> Option<Drift> {
         let bundles = targets.bundles(bytes);

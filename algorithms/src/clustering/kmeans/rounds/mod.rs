@@ -102,6 +102,10 @@ impl Round for Assign {
         }
         Ok(Each(out))
     }
+
+    fn scratch_bytes((sampled, kept): &Self::Scratch) -> usize {
+        sampled.bytes() + kept.iter().map(Bounds::bytes).sum::<usize>()
+    }
 }
 
 impl Partial for Sums {

@@ -15,6 +15,11 @@ pub struct Near {
 }
 
 impl Near {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.distances.as_slice())
+    }
+
     /// Of those held, one that has seen to the first of these centres and to no others.
     pub fn before(held: &mut Vec<Self>, centres: &Centres) -> Self {
         let fits = |n: &Self| {

@@ -185,6 +185,10 @@ impl Round for Pick {
         }
         Ok(Each(out))
     }
+
+    fn scratch_bytes(nears: &Self::Scratch) -> usize {
+        nears.iter().map(Near::bytes).sum()
+    }
 }
 
 impl Choice {

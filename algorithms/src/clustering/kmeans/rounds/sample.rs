@@ -50,6 +50,11 @@ pub struct Sampled {
 }
 
 impl Sampled {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.rows.as_ref().map_or(0, Block::memory)
+    }
+
     /// The rows of `block` that are in `sample`; all without one.
     pub fn rows<'a>(&'a mut self, block: &'a Block, sample: Option<Sample>) -> &'a Block {
         if self.of != sample {

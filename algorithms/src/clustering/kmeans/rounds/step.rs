@@ -56,4 +56,8 @@ impl Round for Step {
         }
         Ok(Each(out))
     }
+
+    fn scratch_bytes((sampled, nears): &Self::Scratch) -> usize {
+        sampled.bytes() + nears.iter().map(Near::bytes).sum::<usize>()
+    }
 }

@@ -70,6 +70,8 @@ impl Host {
         let exchange = self.jobs.exchange_of(&exchange.name, &state)?;
         let (pinned, _) = self.partition(job.rows, &chunks, blobs, cancel)?;
         cancel.check()?;
+        let bytes = exchange.scatter_bytes(pinned.n_rows());
+        let _held = self.hold(bytes, Some((job.rows, &pinned)))?;
         let pieces = self.pool.install(|| exchange.scatter_erased(&*pinned))?;
         if pieces.len() != groups {
             return unexpected();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use emberline_datasets::{Block, BlockSpec, DataError, Dataset};
+use emberline_datasets::{Block, BlockSpec, DataError, Dataset, Held};
 
 use super::super::job::{Blocks, Payload, Rows};
 use super::super::{BlobId, block_of, digest};
@@ -67,7 +67,7 @@ impl Host {
                     |(n, block)| {
                         found.push(n);
                         let Some(block) = block else { return Ok(()) };
-                        self.make_room(block.memory() as u64, rows);
+                        self.make_room(block.memory() as u64, Some(rows));
                         builder.push(block)
                     },
                 )
@@ -84,13 +84,27 @@ impl Host {
         Ok((pinned, counts))
     }
 
-    /// Lets go of blocks of other datasets, those longest unused first, until so many bytes are free.
-    fn make_room(&self, bytes: u64, rows: BlobId) {
+    /// Lets go of blocks of other datasets than this, those longest unused first, until so many bytes are free.
+    fn make_room(&self, bytes: u64, but: Option<BlobId>) {
         while self.memory.free().is_some_and(|free| free < bytes) {
-            if !self.partitions.drop_oldest(|place| place.rows != rows) {
+            if !self.partitions.drop_oldest(|place| Some(place.rows) != but) {
                 return;
             }
         }
+    }
+
+    /// Counts bytes that are made from rows for a while. Blocks give way to them; where too few can, the bytes are made all the same:
+    /// who asked for them knows how much room there is.
+    pub(super) fn hold(&self, bytes: u64, beside: Option<(BlobId, &Pinned)>) -> Result<Held> {
+        let mut held = self.memory.nothing();
+        self.make_room(bytes, beside.map(|(rows, _)| rows));
+        while !held.grow(bytes) {
+            let Some((_, pinned)) = beside else { break };
+            if !pinned.spill_one()? {
+                break;
+            }
+        }
+        Ok(held)
     }
 
     pub(super) fn open(&self, rows: BlobId, blobs: &dyn Blobs) -> Result<Arc<Opened>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use emberline_datasets::write::write_part;
-use emberline_datasets::{Batch, DataError, Dataset, Memory};
+use emberline_datasets::{Batch, DataError, Dataset, Held, Memory};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ use super::job::{
 use crate::engine::bytes::{from_bytes, to_bytes};
 use crate::engine::jobs::Jobs;
 use crate::engine::pinned::Pinned;
-use crate::engine::round::Boxed;
+use crate::engine::round::{BlockSource, Boxed};
 use crate::engine::tree::{Node, cover, reduce};
 use crate::registry::Registry;
 use crate::run::Cancel;
@@ -53,10 +53,13 @@ pub struct Host {
     sources: Keep<BlobId, Dataset>,
     rows: Keep<BlobId, Arc<Opened>>,
     partitions: Keep<Place, Arc<Pinned>>,
-    shared: Keep<[BlobId; 2], Arc<dyn Any + Send + Sync>>,
+    shared: Keep<[BlobId; 2], Arc<Shared>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
+
+/// What pieces of work share, and its bytes.
+type Shared = (Box<dyn Any + Send + Sync>, Held);
 
 /// What a host holds, for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -224,12 +227,13 @@ impl Host {
                         blocks,
                         cancel,
                     };
+                    let held = self.hold(work.shared_bytes(source.n_rows()), None)?;
                     let shared = self.pool.install(|| work.gather_erased(&source))?;
-                    Ok(Arc::from(shared))
+                    Ok(Arc::new((shared, held)))
                 })?;
                 let run = |i: u64| {
                     cancel.check()?;
-                    work.save_erased(&work.run_erased(i, &*shared)?)
+                    work.save_erased(&work.run_erased(i, &*shared.0)?)
                 };
                 let outputs: Vec<Result<Vec<u8>>> = self.pool.install(|| {
                     let pieces: Vec<u64> = pieces.collect();
