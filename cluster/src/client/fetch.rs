@@ -124,7 +124,8 @@ impl Client {
                 }
             };
             let mut rows = flight
-                .fetch_partition(&meta.id, &id.into(), location.file_id, layout, true)
+                // As the file has it: the other way unpacks it, packs it again and unpacks it here.
+                .fetch_partition(&meta.id, &id.into(), location.file_id, layout, false)
                 .await
                 .map_err(|e| ClusterError::unreachable(&peer, e))?;
             let first = rows.next().await;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
+use ballista_core::config::BALLISTA_SHUFFLE_COMPRESSION_CODEC;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use datafusion::prelude::SessionConfig;
@@ -144,7 +145,10 @@ impl Client {
                 .max_encoding_message_size(MESSAGE),
             desk: DeskClient::new(&options.scheduler, channel),
         };
-        let session = SessionConfig::new_with_ballista().with_repartition_file_scans(false);
+        // Floats do not pack, and packing takes longer than sending.
+        let session = SessionConfig::new_with_ballista()
+            .with_repartition_file_scans(false)
+            .set_str(BALLISTA_SHUFFLE_COMPRESSION_CODEC, "none");
         Ok(Self {
             options,
             runtime,

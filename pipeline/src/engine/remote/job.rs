@@ -7,6 +7,8 @@ use emberline_datasets::recipe::Recipe;
 use emberline_datasets::write::PartFile;
 use emberline_datasets::{BlockSpec, DataError, Format, Slot};
 use serde::{Deserialize, Serialize};
+// A `Vec<u8>` would travel number by number, which takes milliseconds a megabyte.
+use serde_bytes::ByteBuf;
 
 use crate::engine::tree::Node;
 use crate::{Error, Result};
@@ -17,7 +19,7 @@ pub type BlobId = [u8; 32];
 /// Bytes that travel with a job, or lie ready under their digest where they are large.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Payload {
-    Inline(Vec<u8>),
+    Inline(ByteBuf),
     Blob(BlobId),
 }
 
@@ -91,10 +93,10 @@ pub(super) enum Part {
 pub(super) enum Answer {
     Pinned(Pinned),
     /// Partials of the largest nodes inside the part.
-    Nodes(Vec<(Node, Option<Vec<u8>>)>),
+    Nodes(Vec<(Node, Option<ByteBuf>)>),
     Written(PartFile),
     /// Outputs of pieces, in order.
-    Outputs(Vec<Vec<u8>>),
+    Outputs(Vec<ByteBuf>),
 }
 
 /// What became of the chunks of a part.
@@ -149,7 +151,7 @@ pub(super) struct Sent {
     /// First block of the part: pieces are brought into this order.
     pub first_block: usize,
     /// The piece, or why there is none: every group then fails with it.
-    pub piece: std::result::Result<Vec<u8>, Failure>,
+    pub piece: std::result::Result<ByteBuf, Failure>,
 }
 
 /// What comes back, as bytes.

@@ -24,6 +24,7 @@ use emberline_datasets::write::Manifest;
 use emberline_datasets::{
     Batch, Block, BlockSpec, DataError, Dataset, Format, Memory, Slot, files, spread,
 };
+use serde_bytes::ByteBuf;
 
 use super::bytes::{from_bytes, to_bytes};
 use super::exchange::ErasedExchange;
@@ -153,7 +154,7 @@ impl Remote {
 
     fn payload(&self, bytes: Vec<u8>) -> Result<Payload> {
         Ok(if bytes.len() <= INLINE {
-            Payload::Inline(bytes)
+            Payload::Inline(bytes.into())
         } else {
             Payload::Blob(self.put(bytes)?)
         })
@@ -573,7 +574,7 @@ impl Engine for Remote {
             let Answer::Outputs(output) = answer else {
                 return unexpected();
             };
-            outputs.extend(output);
+            outputs.extend(output.into_iter().map(ByteBuf::into_vec));
         }
         Ok(outputs)
     }

@@ -22,7 +22,7 @@ impl Host {
             _ => 0,
         };
         let pieces = match self.pieces(job, part, groups, blobs, cancel) {
-            Ok(pieces) => pieces.into_iter().map(Ok).collect(),
+            Ok(pieces) => pieces.into_iter().map(|piece| Ok(piece.into())).collect(),
             Err(error) => vec![Err(Failure::from(error)); groups],
         };
         let sent = pieces.into_iter().map(|piece| Sent { first_block, piece });
@@ -104,12 +104,12 @@ impl Host {
         let state = self.load(&exchange.state, blobs)?;
         let exchange = self.jobs.exchange_of(&exchange.name, &state)?;
         cancel.check()?;
-        let pieces = sent.into_iter().map(|sent| Ok(sent.piece?));
+        let pieces = sent.into_iter().map(|sent| Ok(sent.piece?.into_vec()));
         let pieces: Vec<Vec<u8>> = pieces.collect::<Result<_>>()?;
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         let output = self
             .pool
             .install(|| exchange.gather_erased(group, &pieces))?;
-        Ok(Answer::Outputs(vec![output]))
+        Ok(Answer::Outputs(vec![output.into()]))
     }
 }

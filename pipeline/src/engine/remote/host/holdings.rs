@@ -123,7 +123,7 @@ impl Host {
 
     pub(super) fn load(&self, payload: &Payload, blobs: &dyn Blobs) -> Result<Arc<[u8]>> {
         match payload {
-            Payload::Inline(bytes) => Ok(bytes.as_slice().into()),
+            Payload::Inline(bytes) => Ok(bytes[..].into()),
             Payload::Blob(id) => self.blob(id, blobs),
         }
     }

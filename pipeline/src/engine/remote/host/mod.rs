@@ -13,6 +13,7 @@ use emberline_datasets::write::write_part;
 use emberline_datasets::{Batch, DataError, Dataset, Held, Memory};
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_bytes::ByteBuf;
 
 use self::holdings::{Opened, Place, Reread};
 use self::keep::Keep;
@@ -233,9 +234,10 @@ impl Host {
                 })?;
                 let run = |i: u64| {
                     cancel.check()?;
-                    work.save_erased(&work.run_erased(i, &*shared.0)?)
+                    let output = work.run_erased(i, &*shared.0)?;
+                    Ok(ByteBuf::from(work.save_erased(&output)?))
                 };
-                let outputs: Vec<Result<Vec<u8>>> = self.pool.install(|| {
+                let outputs: Vec<Result<ByteBuf>> = self.pool.install(|| {
                     let pieces: Vec<u64> = pieces.collect();
                     pieces.into_par_iter().with_max_len(1).map(run).collect()
                 });
@@ -259,9 +261,10 @@ impl Host {
             cancel.check()?;
             map(i)
         };
-        let of = |node: Node| -> Result<(Node, Option<Vec<u8>>)> {
+        let of = |node: Node| -> Result<(Node, Option<ByteBuf>)> {
             let partial = reduce(node, n, &map, &|a, b| merge(a, b))?;
-            Ok((node, partial.as_ref().map(save).transpose()?))
+            let bytes = partial.as_ref().map(save).transpose()?;
+            Ok((node, bytes.map(ByteBuf::from)))
         };
         let nodes: Vec<Result<_>> = self
             .pool
