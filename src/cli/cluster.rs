@@ -136,6 +136,9 @@ pub struct ExecutorArgs {
     /// Parts computed at the same time. Default: one a core.
     #[arg(long)]
     slots: Option<usize>,
+    /// Threads that compute them. Default: one a slot.
+    #[arg(long)]
+    threads: Option<usize>,
     /// What is kept in memory of rows and blocks: "4GiB". Default: six tenths of this machine's.
     #[arg(long)]
     memory: Option<String>,
@@ -246,6 +249,7 @@ fn pool(text: &str) -> Result<(String, Pool)> {
 
 fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
     let slots = args.slots.unwrap_or_else(cores).max(1);
+    let threads = args.threads.unwrap_or(slots).max(1);
     let memory = memory_of(args.memory.as_ref(), 1)?;
     let temporary;
     let work_dir = match &args.work_dir {
@@ -265,7 +269,7 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
         work_dir: work_dir.clone(),
         wait: Duration::from_secs(60),
     };
-    let worker = Arc::new(ClusterWorker::new(registry.clone(), slots, memory)?);
+    let worker = Arc::new(ClusterWorker::new(registry.clone(), threads, memory)?);
     if args.attached {
         stop_with_input();
     }
@@ -453,6 +457,8 @@ fn up(args: &UpArgs) -> Result<()> {
     let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
     let n = args.executors.max(1);
     let slots = args.slots.unwrap_or_else(|| (cores() / n).max(1));
+    // Each executor may use every core: who is done with its rows leaves its core to the others, as threads of one process do.
+    let threads = cores().max(slots);
     let scheduler = format!("http://127.0.0.1:{}", args.port);
     let mut arguments = words(&format!(
         "cluster scheduler --attached --listen 127.0.0.1:{} --grace {}",
@@ -467,7 +473,7 @@ fn up(args: &UpArgs) -> Result<()> {
     let mut roles = vec![Role::start("scheduler".to_owned(), arguments)?];
     for i in 0..n {
         let mut arguments = words(&format!(
-            "cluster executor --attached --scheduler {scheduler} --slots {slots}"
+            "cluster executor --attached --scheduler {scheduler} --slots {slots} --threads {threads}"
         ));
         if let Some(memory) = memory_of(args.memory.as_ref(), n)? {
             arguments.extend(["--memory".to_owned(), memory.to_string()]);
