@@ -1,6 +1,8 @@
 //! Sources and results in an object store, against a real S3 server.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod errors;
 mod inside;
 mod results;
