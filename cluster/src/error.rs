@@ -24,6 +24,14 @@ pub enum ClusterError {
         /// Who.
         peer: String,
     },
+    /// Over TLS, it did not prove who it is.
+    #[error("{peer} cannot be trusted: {message}")]
+    Untrusted {
+        /// Who.
+        peer: String,
+        /// What is wrong, and what helps.
+        message: String,
+    },
     /// No executor was there for as long as was waited.
     #[error(
         "the cluster has no executor; start one with `emberline cluster executor --scheduler {scheduler}`"
@@ -63,7 +71,21 @@ impl ClusterError {
         }
     }
 
+    /// Whether it stays however often one tries.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden { .. } | Self::Untrusted { .. } | Self::Options(_)
+        )
+    }
+
     pub(crate) fn of_status(peer: &str, status: &tonic::Status) -> Self {
+        if let Some(message) = crate::tls::fault(status) {
+            return Self::Untrusted {
+                peer: peer.to_owned(),
+                message,
+            };
+        }
         match status.code() {
             tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => Self::Forbidden {
                 peer: peer.to_owned(),

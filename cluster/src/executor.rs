@@ -1,25 +1,28 @@
 //! An executor: computes parts of jobs with the worker it was given.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::extension::SessionConfigExt;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use datafusion::prelude::SessionConfig;
 
-use crate::client::{endpoint_for, parse_address};
+use crate::call::{Caller, parse_address};
 use crate::desk::{Blobs, DeskClient, REPORT};
 use crate::error::{ClusterError, Result};
+use crate::guard::require_safe;
 use crate::node::{Bench, Codec};
-use crate::scheduler::require_token;
-use crate::{MESSAGE, Worker};
+use crate::tls::Tls;
+use crate::{MESSAGE, Worker, front};
 
 /// How an executor runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ExecutorOptions {
-    /// Address of the scheduler: `http://HOST:PORT`.
+    /// Address of the scheduler: `http://HOST:PORT`, or `https://HOST:PORT` where the cluster speaks TLS.
     pub scheduler: String,
     /// Address that others reach it under. Its data service listens on this port, its control service on the next; port 0 takes
     /// two free ones. Any address but loopback needs a token, which every request must show.
@@ -28,12 +31,27 @@ pub struct ExecutorOptions {
     pub advertise: Option<String>,
     /// What every request shows.
     pub token: Option<String>,
+    /// Certificates, where the cluster speaks TLS.
+    pub tls: Option<Tls>,
     /// Parts computed at the same time.
     pub slots: usize,
     /// Folder for answers until they are fetched.
     pub work_dir: PathBuf,
     /// How long to wait for the scheduler at the start.
     pub wait: Duration,
+}
+
+impl ExecutorOptions {
+    /// The host that others know it as.
+    fn host(&self) -> String {
+        let own = || self.listen.ip().to_string();
+        self.advertise.clone().unwrap_or_else(own)
+    }
+
+    fn caller(&self) -> Caller {
+        let authorities = self.tls.as_ref().map(|tls| tls.authorities.clone());
+        Caller::new(self.token.clone(), authorities)
+    }
 }
 
 /// An executor.
@@ -46,9 +64,11 @@ impl Executor {
     /// An executor with a fresh id.
     ///
     /// # Errors
-    /// The options are no good.
+    /// The options are no good, or the certificate is not one of this host.
     pub fn new(mut options: ExecutorOptions) -> Result<Self> {
-        require_token(&options.listen, options.token.as_deref())?;
+        let (token, tls) = (options.token.as_deref(), options.tls.as_ref());
+        require_safe(&options.listen, &options.host(), token, tls)?;
+        options.caller().scheduler(&options.scheduler)?;
         if options.listen.port() == 0 {
             options.listen.set_port(free_ports(&options.listen)?);
         }
@@ -70,8 +90,9 @@ impl Executor {
         let Self { options, id } = self;
         let (host, port) = parse_address(&options.scheduler)?;
         let peer = options.scheduler.clone();
-        let endpoint = endpoint_for(&peer, options.token.as_deref())?;
-        let desk = DeskClient::new(&peer, endpoint.connect_lazy());
+        let caller = options.caller();
+        let desk = DeskClient::new(&peer, caller.scheduler(&peer)?.connect_lazy());
+        greet(&desk, &id, &worker, options.wait).await?;
         let reporting = tokio::spawn(report(desk.clone(), id.clone(), worker.clone()));
         let bench = Arc::new(Bench {
             executor: id.clone(),
@@ -83,27 +104,22 @@ impl Executor {
         });
         let failed = |e: &dyn std::fmt::Display| ClusterError::unreachable(&peer, e);
         std::fs::create_dir_all(&options.work_dir).map_err(|e| failed(&e))?;
-        let inside = IpAddr::from([127, 0, 0, 1]);
+        let outer = options.listen.ip();
+        let guarded = !outer.is_loopback() || options.tls.is_some();
         let mut doors = Vec::new();
-        if let (false, Some(token)) = (options.listen.ip().is_loopback(), &options.token) {
+        if guarded {
             for port in [options.listen.port(), options.listen.port() + 1] {
-                let outer = SocketAddr::new(options.listen.ip(), port);
-                doors.push(crate::front::open(outer, token.clone())?);
+                let outer = SocketAddr::new(outer, port);
+                let (token, tls) = (options.token.clone(), options.tls.clone());
+                doors.push(front::open(outer, token, tls)?);
             }
         }
-        let bind_host = match doors.as_slice() {
-            [] => options.listen.ip(),
-            _ => inside,
-        };
-        let token = options.token.clone();
+        let bind_host = if guarded { front::behind(outer) } else { outer };
+        let hook = caller.hook();
         let config = ExecutorProcessConfig {
             executor_id: id,
             bind_host: bind_host.to_string(),
-            external_host: Some(
-                options
-                    .advertise
-                    .unwrap_or_else(|| options.listen.ip().to_string()),
-            ),
+            external_host: Some(options.host()),
             port: options.listen.port(),
             grpc_port: options.listen.port() + 1,
             scheduler_host: host,
@@ -120,8 +136,11 @@ impl Executor {
             // Our jobs reserve nothing of it; blocks have a limit of their own.
             memory_pool_size: Some(0),
             override_physical_codec: Some(Arc::new(Codec::of(bench))),
-            override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
-                Ok(crate::client::with_token(endpoint, token.as_deref())?)
+            override_create_grpc_client_endpoint: Some(caller.hook()),
+            // For what executors fetch from each other.
+            override_config_producer: Some(Arc::new(move || {
+                SessionConfig::new_with_ballista()
+                    .with_ballista_override_create_grpc_client_endpoint(hook.clone())
             })),
             ..Default::default()
         };
@@ -132,19 +151,40 @@ impl Executor {
     }
 }
 
-/// Tells the scheduler what the worker holds.
+/// Waits for the scheduler, for so long at most: Ballista would wait as well where no waiting helps, and not say why.
+async fn greet(
+    desk: &DeskClient,
+    id: &str,
+    worker: &Arc<dyn Worker>,
+    wait: Duration,
+) -> Result<()> {
+    let until = Instant::now() + wait;
+    loop {
+        match tell(desk, id, worker).await {
+            Err(error) if error.is_final() || Instant::now() > until => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
 async fn report(desk: DeskClient, id: String, worker: Arc<dyn Worker>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
-        let mut body = id.clone().into_bytes();
-        body.push(0);
-        // A worker that panics here goes on to compute.
-        let status = std::panic::catch_unwind(AssertUnwindSafe(|| worker.status()));
-        body.extend(status.unwrap_or_default().to_string().into_bytes());
         // A scheduler that is away for a moment hears it the next time.
-        let _ = desk.act(REPORT, body).await;
+        let _ = tell(&desk, &id, &worker).await;
     }
+}
+
+/// Tells the scheduler what the worker holds.
+async fn tell(desk: &DeskClient, id: &str, worker: &Arc<dyn Worker>) -> Result<()> {
+    let mut body = id.as_bytes().to_vec();
+    body.push(0);
+    // A worker that panics here goes on to compute.
+    let status = std::panic::catch_unwind(AssertUnwindSafe(|| worker.status()));
+    body.extend(status.unwrap_or_default().to_string().into_bytes());
+    desk.act(REPORT, body).await.map(drop)
 }
 
 /// The first of two free ports beside each other.

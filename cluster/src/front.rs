@@ -1,9 +1,9 @@
-//! The door of an executor that can be reached from other machines.
+//! The door of an executor that asks for a token or speaks TLS.
 //!
-//! Ballista's executors answer anybody. So their services listen on loopback, and this door stands before them on the outer address:
-//! it lets requests with the token through, and ends the others before their bodies are read.
+//! Ballista's executors answer anybody, and in clear. So their services listen on another address of loopback, and this door stands before
+//! them on the outer one: it lets requests with the token through, and ends the others before their bodies are read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,12 +15,28 @@ use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{ClusterError, Result};
-use crate::scheduler::{check_token, listen};
+use crate::guard::check_token;
+use crate::listen::{listen, serve};
+use crate::tls::Tls;
 
-/// Listens on `outer`, and forwards to the same port of loopback what shows the token.
-pub(crate) fn open(outer: SocketAddr, token: String) -> Result<tokio::task::JoinHandle<()>> {
+/// The address of loopback where the services behind a door listen, on the same ports as the door.
+pub(crate) fn behind(outer: IpAddr) -> IpAddr {
+    let last = if outer == IpAddr::from([127, 0, 0, 1]) {
+        2
+    } else {
+        1
+    };
+    IpAddr::from([127, 0, 0, last])
+}
+
+/// Listens on `outer`, and forwards what shows the token to the services behind.
+pub(crate) fn open(
+    outer: SocketAddr,
+    token: Option<String>,
+    tls: Option<Tls>,
+) -> Result<tokio::task::JoinHandle<()>> {
     let listener = listen("the executor", outer)?;
-    let inner = format!("http://127.0.0.1:{}", outer.port());
+    let inner = format!("http://{}:{}", behind(outer.ip()), outer.port());
     let channel = Endpoint::from_shared(inner)
         .map_err(|e| ClusterError::Options(e.to_string()))?
         .tcp_nodelay(true)
@@ -28,9 +44,9 @@ pub(crate) fn open(outer: SocketAddr, token: String) -> Result<tokio::task::Join
     let router = Router::new()
         .fallback(forward)
         .with_state(channel)
-        .layer(from_fn_with_state(Some(token), check_token));
+        .layer(from_fn_with_state(token, check_token));
     Ok(tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
+        if let Err(e) = serve(listener, tls.as_ref(), router).await {
             tracing::error!("the door at {outer} fell shut: {e}");
         }
     }))

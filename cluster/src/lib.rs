@@ -15,6 +15,7 @@
 //! executors (`client/`).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod call;
 mod client;
 mod desk;
 mod drivers;
@@ -22,10 +23,13 @@ mod error;
 mod exchange;
 mod executor;
 mod front;
+mod guard;
+mod listen;
 mod node;
 mod scheduler;
 mod slots;
 mod status;
+mod tls;
 
 mod process;
 
@@ -37,6 +41,7 @@ pub use process::{run_executor, run_executors, run_scheduler, stop_with_input};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use slots::Pool;
 pub use status::{ExecutorStatus, JobStatus, RunStatus, Status};
+pub use tls::{Authorities, Tls};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -27,15 +27,18 @@ use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use ballista_scheduler::state::execution_graph::RunningTaskInfo;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use tokio::net::TcpSocket;
 use tonic::service::RoutesBuilder;
 
+use crate::call::Caller;
 use crate::desk::{AskStatus, Desk, DeskService};
 use crate::drivers::{Drivers, Runs};
 use crate::error::{ClusterError, Result};
+use crate::guard::{check_token, require_safe};
+use crate::listen::{listen, serve};
 use crate::node::Codec;
 use crate::slots::{Pool, Slots};
 use crate::status::{ExecutorStatus, Status};
+use crate::tls::Tls;
 use crate::{MESSAGE, status};
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -49,6 +52,8 @@ pub struct SchedulerOptions {
     pub advertise: Option<String>,
     /// What every request must show; needed for any address but loopback.
     pub token: Option<String>,
+    /// Certificates, where the cluster speaks TLS. Default: none.
+    pub tls: Option<Tls>,
     /// An executor that was not heard of for so long is lost. Default: 5 s.
     pub executor_timeout: Duration,
     /// With no executor for so long, jobs fail. Default: 30 s.
@@ -65,11 +70,28 @@ impl Default for SchedulerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 50050)),
             advertise: None,
             token: None,
+            tls: None,
             executor_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(30),
             pools: BTreeMap::new(),
             drivers: None,
         }
+    }
+}
+
+impl SchedulerOptions {
+    /// The host that others know it as.
+    fn host(&self) -> String {
+        let own = || self.listen.ip().to_string();
+        self.advertise.clone().unwrap_or_else(own)
+    }
+}
+
+/// Host and port as they stand in an address: those of IPv6 in brackets.
+fn in_url(host: &str, port: u16) -> String {
+    match host.parse() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
     }
 }
 
@@ -79,6 +101,7 @@ const DRIVERS_END: Duration = Duration::from_secs(8);
 /// A scheduler that listens.
 pub struct Scheduler {
     address: SocketAddr,
+    tls: Option<Tls>,
     listener: tokio::net::TcpListener,
     router: Router,
     runs: Option<Arc<Runs>>,
@@ -88,15 +111,26 @@ impl Scheduler {
     /// Starts to listen.
     ///
     /// # Errors
-    /// The address is taken, or is not loopback and there is no token.
+    /// The address is taken, or is not loopback and there is no token; the certificate is not one of this host.
     pub async fn start(options: SchedulerOptions) -> Result<Self> {
-        require_token(&options.listen, options.token.as_deref())?;
+        let host = options.host();
+        require_safe(
+            &options.listen,
+            &host,
+            options.token.as_deref(),
+            options.tls.as_ref(),
+        )?;
         let listener = listen("the scheduler", options.listen)?;
         let address = listener
             .local_addr()
             .map_err(|e| ClusterError::Options(format!("the scheduler has no address: {e}")))?;
         let runs = options.drivers.clone().map(|(drivers, folder)| {
-            Arc::new(Runs::new(folder, format!("http://{address}"), drivers))
+            // Its certificate is for the host that the others call it.
+            let url = match options.tls {
+                Some(_) => format!("https://{}", in_url(&host, address.port())),
+                None => format!("http://{address}"),
+            };
+            Arc::new(Runs::new(folder, url, drivers))
         });
         if let Some(runs) = &runs {
             runs.find().map_err(ClusterError::Options)?;
@@ -104,6 +138,7 @@ impl Scheduler {
         let router = router(&options, address, runs.clone()).await?;
         Ok(Self {
             address,
+            tls: options.tls,
             listener,
             router,
             runs,
@@ -121,9 +156,6 @@ impl Scheduler {
     /// # Errors
     /// The listener fails.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
         let failed = |e: std::io::Error| ClusterError::unreachable("the scheduler's port", e);
         // Drivers need the scheduler to end well: it serves until they are gone.
         let stop = async {
@@ -133,43 +165,10 @@ impl Scheduler {
             }
         };
         tokio::select! {
-            served = async { axum::serve(self.listener, service).await } => served.map_err(failed),
+            served = serve(self.listener, self.tls.as_ref(), self.router) => served.map_err(failed),
             () = stop => Ok(()),
         }
     }
-}
-
-/// Listens without delay: accepted connections send what they have at once.
-pub(crate) fn listen(who: &str, address: SocketAddr) -> Result<tokio::net::TcpListener> {
-    let bound = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
-        socket.set_reuseaddr(true)?;
-        socket.set_nodelay(true)?;
-        socket.bind(address)?;
-        socket.listen(1024)
-    };
-    bound().map_err(|e: std::io::Error| {
-        ClusterError::Options(format!("{who} cannot listen on {address}: {e}"))
-    })
-}
-
-/// Any address but loopback needs a token.
-pub(crate) fn require_token(address: &SocketAddr, token: Option<&str>) -> Result<()> {
-    if address.ip().is_unspecified() {
-        return Err(ClusterError::Options(format!(
-            "{address} names no machine: give the address that the others reach this one under"
-        )));
-    }
-    if address.ip().is_loopback() || token.is_some() {
-        return Ok(());
-    }
-    Err(ClusterError::Options(format!(
-        "{address} can be reached from other machines: name a file with a token (--token-file), or use 127.0.0.1"
-    )))
 }
 
 async fn router(
@@ -188,11 +187,10 @@ async fn router(
         )),
     );
     let timeout = options.executor_timeout.as_secs().max(1);
+    let authorities = options.tls.as_ref().map(|tls| tls.authorities.clone());
+    let caller = Caller::new(options.token.clone(), authorities);
     let config = SchedulerConfig {
-        external_host: options
-            .advertise
-            .clone()
-            .unwrap_or_else(|| address.ip().to_string()),
+        external_host: options.host(),
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         scheduling_policy: TaskSchedulingPolicy::PushStaged,
@@ -206,10 +204,7 @@ async fn router(
         grpc_server_max_encoding_message_size: MESSAGE as u32,
         grpc_client_max_message_size: MESSAGE as u32,
         override_physical_codec: Some(Arc::new(Codec::default())),
-        override_create_grpc_client_endpoint: Some({
-            let token = options.token.clone();
-            Arc::new(move |endpoint| Ok(crate::client::with_token(endpoint, token.as_deref())?))
-        }),
+        override_create_grpc_client_endpoint: Some(caller.hook()),
         ..Default::default()
     };
     let server: Server = create_scheduler(cluster, Arc::new(config))
@@ -260,53 +255,6 @@ async fn router(
         .layer(from_fn_with_state(options.token.clone(), check_token));
     // Probes carry no token, and learn nothing but that the process lives.
     Ok(guarded.route("/healthz", get(async || "ok")))
-}
-
-/// Requests without the token stop here, before their bodies are read.
-pub(crate) async fn check_token(
-    State(token): State<Option<String>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match token {
-        Some(token) if !shows(&request, &token) => {
-            let grpc = request
-                .headers()
-                .get("content-type")
-                .is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
-            if grpc {
-                tonic::Status::unauthenticated("no token, or another one").into_http()
-            } else {
-                (StatusCode::UNAUTHORIZED, "no token, or another one").into_response()
-            }
-        }
-        _ => next.run(request).await,
-    }
-}
-
-/// Clients of ours say it as a bearer token. Ballista's own clients offer one place for words of ours: the name of the agent.
-fn shows<B>(request: &axum::http::Request<B>, token: &str) -> bool {
-    let header = |name: &str| {
-        let value = request.headers().get(name);
-        value.and_then(|v| v.to_str().ok()).unwrap_or_default()
-    };
-    let bearer = header("authorization").strip_prefix("Bearer ");
-    let agent = header("user-agent")
-        .split(' ')
-        .next()
-        .and_then(|a| a.strip_prefix(AGENT));
-    [bearer, agent]
-        .into_iter()
-        .flatten()
-        .any(|shown| same(shown.as_bytes(), token.as_bytes()))
-}
-
-/// What the agents of our processes call themselves, before their token.
-pub(crate) const AGENT: &str = "emberline/";
-
-/// Compares in a time that does not tell how much was right.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0
 }
 
 /// Parts that wait for a busy executor are offered to others after a while, and late ones are run a second time, though nothing happens

@@ -1,21 +1,22 @@
-//! `emberline cluster scheduler|executor|up|status`; `logs`, `cancel` and `driver` are in `detached.rs`.
+//! `emberline cluster scheduler|executor|status`; `up` is in `up.rs`, `logs`, `cancel` and `driver` are in `detached.rs`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use emberline::cluster::{
     ClusterWorker, ExecutorOptions, Pool, SchedulerOptions, Status, TrainDrivers, client,
-    default_memory, read_token, run_executor, run_scheduler, stop_with_input,
+    default_memory, failed, read_token, run_executor, run_scheduler, stop_with_input,
 };
 use emberline::config::ByteSize;
 use emberline::prelude::*;
 
+use super::access::{ClusterAt, TlsArgs};
 use super::detached::{self, CancelArgs, DriverArgs, LogsArgs};
 use super::output::{Format, Out, count, table};
+use super::up::{self, UpArgs};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum ClusterCommand {
@@ -43,30 +44,6 @@ impl ClusterCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct UpArgs {
-    /// Number of executors.
-    #[arg(long, default_value_t = 2)]
-    executors: usize,
-    /// Parts that each executor computes at the same time. Default: its share of the cores, at least 1.
-    #[arg(long)]
-    slots: Option<usize>,
-    /// Port of the scheduler on 127.0.0.1.
-    #[arg(long, default_value_t = 50050)]
-    port: u16,
-    /// What each executor keeps in memory of rows and blocks: "4GiB". Default: its share of six tenths of this machine's.
-    #[arg(long)]
-    memory: Option<String>,
-    /// Seconds without any executor after which jobs fail.
-    #[arg(long, default_value_t = 30)]
-    grace: u64,
-    /// Do not start processes again that ended.
-    #[arg(long)]
-    no_restart: bool,
-    #[command(flatten)]
-    detached: DetachedArgs,
-}
-
-#[derive(Debug, clap::Args)]
 pub struct SchedulerArgs {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:50050")]
@@ -87,6 +64,8 @@ pub struct SchedulerArgs {
     #[arg(long = "pool", value_name = "NAME=WEIGHT[:SLOTS]")]
     pools: Vec<String>,
     #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
     detached: DetachedArgs,
     /// End when standard input does.
     #[arg(long, hide = true)]
@@ -98,10 +77,10 @@ pub struct SchedulerArgs {
 pub struct DetachedArgs {
     /// Folder for detached runs: their configs and logs. Default: `emberline/runs/PORT` in $XDG_STATE_HOME or ~/.local/state.
     #[arg(long, value_name = "FOLDER")]
-    runs_dir: Option<PathBuf>,
+    pub runs_dir: Option<PathBuf>,
     /// Start no drivers: refuse `train --detach`.
     #[arg(long)]
-    no_detach: bool,
+    pub no_detach: bool,
 }
 
 impl DetachedArgs {
@@ -148,6 +127,8 @@ pub struct ExecutorArgs {
     /// File with the token of the cluster.
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// End when standard input does.
     #[arg(long, hide = true)]
     attached: bool,
@@ -155,12 +136,8 @@ pub struct ExecutorArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// Address of the scheduler.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50050")]
-    scheduler: String,
-    /// File with the token of the cluster.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<String>,
+    #[command(flatten)]
+    at: ClusterAt,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -168,7 +145,7 @@ pub struct StatusArgs {
 
 pub fn run(command: &ClusterCommand, registry: &Registry) -> Result<()> {
     match command {
-        ClusterCommand::Up(args) => up(args),
+        ClusterCommand::Up(args) => up::up(args),
         ClusterCommand::Scheduler(args) => scheduler(args),
         ClusterCommand::Executor(args) => executor(args, registry),
         ClusterCommand::Status(args) => status(args),
@@ -178,15 +155,15 @@ pub fn run(command: &ClusterCommand, registry: &Registry) -> Result<()> {
     }
 }
 
-fn engine_error(error: impl std::fmt::Display) -> Error {
+pub fn engine_error(error: impl std::fmt::Display) -> Error {
     Error::Engine(error.to_string())
 }
 
-fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn memory_of(text: Option<&String>, processes: usize) -> Result<Option<u64>> {
+pub fn memory_of(text: Option<&String>, processes: usize) -> Result<Option<u64>> {
     match text {
         None => Ok(default_memory(processes)),
         Some(text) => match text.parse::<ByteSize>() {
@@ -201,6 +178,7 @@ fn scheduler(args: &SchedulerArgs) -> Result<()> {
         listen: args.listen,
         advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
+        tls: args.tls.read()?,
         executor_timeout: Duration::from_secs(args.executor_timeout.max(2)),
         grace: Duration::from_secs(args.grace),
         pools: args
@@ -211,7 +189,8 @@ fn scheduler(args: &SchedulerArgs) -> Result<()> {
         drivers: if args.detached.no_detach {
             None
         } else {
-            let drivers = TrainDrivers::new(args.token_file.as_deref())?;
+            let (token, ca) = (args.token_file.as_deref(), args.tls.tls_ca.as_deref());
+            let drivers = TrainDrivers::new(token, ca)?;
             let folder = args.detached.folder(args.listen.port());
             Some((Arc::new(drivers), folder))
         },
@@ -221,10 +200,10 @@ fn scheduler(args: &SchedulerArgs) -> Result<()> {
     }
     run_scheduler(options, |address| {
         let mut out = Out::lock();
-        out.line(format!("scheduler at http://{address}"));
+        out.line(format!("scheduler at {}://{address}", args.tls.scheme()));
         let _ = std::io::stdout().flush();
     })
-    .map_err(engine_error)
+    .map_err(failed)
 }
 
 fn pool(text: &str) -> Result<(String, Pool)> {
@@ -265,6 +244,7 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
         listen: SocketAddr::new(args.host, args.port),
         advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
+        tls: args.tls.read()?,
         slots,
         work_dir: work_dir.clone(),
         wait: Duration::from_secs(60),
@@ -284,17 +264,17 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
     if args.work_dir.is_none() {
         let _ = std::fs::remove_dir_all(&work_dir);
     }
-    served.map_err(engine_error)
+    served.map_err(failed)
 }
 
 fn status(args: &StatusArgs) -> Result<()> {
-    let client = client(&args.scheduler, args.token_file.as_deref())?;
-    let status = client.status().map_err(engine_error)?;
+    let client = client(&args.at.engine())?;
+    let status = client.status().map_err(failed)?;
     let mut out = Out::lock();
     if args.json {
         out.json(&serde_json::to_value(&status).unwrap_or_default());
     } else {
-        show(&mut out, &args.scheduler, &status);
+        show(&mut out, &args.at.scheduler, &status);
     }
     Ok(())
 }
@@ -377,126 +357,4 @@ fn detached_runs(status: &Status) -> comfy_table::Table {
         runs.collect(),
         &[2, 3],
     )
-}
-
-/// A child process that ends when its standard input does.
-struct Role {
-    name: String,
-    arguments: Vec<String>,
-    child: Child,
-    started: Instant,
-}
-
-impl Role {
-    fn start(name: String, arguments: Vec<String>) -> Result<Self> {
-        let child = Self::spawn(&arguments)?;
-        Ok(Self {
-            name,
-            arguments,
-            child,
-            started: Instant::now(),
-        })
-    }
-
-    fn spawn(arguments: &[String]) -> Result<Child> {
-        let program = std::env::current_exe().map_err(engine_error)?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| Error::Engine(format!("cannot start a process: {e}")))?;
-        if let Some(output) = child.stdout.take() {
-            std::thread::spawn(move || {
-                for line in BufReader::new(output)
-                    .lines()
-                    .map_while(std::io::Result::ok)
-                {
-                    Out::lock().line(line);
-                }
-            });
-        }
-        Ok(child)
-    }
-
-    /// Starts it again where it ended.
-    fn keep_up(&mut self) -> Result<()> {
-        let Ok(Some(status)) = self.child.try_wait() else {
-            return Ok(());
-        };
-        // Who ends by itself that soon will do so again; who was killed may be started again however often.
-        if self.started.elapsed() < Duration::from_secs(1) && status.code().is_some() {
-            return Err(Error::Engine(format!(
-                "the {} ended at once ({status}); is its port taken?",
-                self.name
-            )));
-        }
-        eprintln!("the {} ended ({status}); it is started again", self.name);
-        self.child = Self::spawn(&self.arguments)?;
-        self.started = Instant::now();
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        drop(self.child.stdin.take());
-    }
-
-    fn wait(&mut self, until: Instant) {
-        while Instant::now() < until {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn up(args: &UpArgs) -> Result<()> {
-    let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
-    let n = args.executors.max(1);
-    let slots = args.slots.unwrap_or_else(|| (cores() / n).max(1));
-    // Each executor may use every core: who is done with its rows leaves its core to the others, as threads of one process do.
-    let threads = cores().max(slots);
-    let scheduler = format!("http://127.0.0.1:{}", args.port);
-    let mut arguments = words(&format!(
-        "cluster scheduler --attached --listen 127.0.0.1:{} --grace {}",
-        args.port, args.grace
-    ));
-    if args.detached.no_detach {
-        arguments.push("--no-detach".to_owned());
-    }
-    if let Some(folder) = &args.detached.runs_dir {
-        arguments.extend(["--runs-dir".to_owned(), folder.display().to_string()]);
-    }
-    let mut roles = vec![Role::start("scheduler".to_owned(), arguments)?];
-    for i in 0..n {
-        let mut arguments = words(&format!(
-            "cluster executor --attached --scheduler {scheduler} --slots {slots} --threads {threads}"
-        ));
-        if let Some(memory) = memory_of(args.memory.as_ref(), n)? {
-            arguments.extend(["--memory".to_owned(), memory.to_string()]);
-        }
-        roles.push(Role::start(format!("executor {}", i + 1), arguments)?);
-    }
-    let run = super::interruptible(Run::local(0, 1));
-    let mut kept = Ok(());
-    while kept.is_ok() && !run.cancel.is_cancelled() {
-        std::thread::sleep(Duration::from_millis(100));
-        if !args.no_restart {
-            kept = roles.iter_mut().try_for_each(Role::keep_up);
-        }
-    }
-    // Executors first: they tell the scheduler that they leave.
-    let until = Instant::now() + Duration::from_secs(10);
-    roles.reverse();
-    let (executors, scheduler) = roles.split_at_mut(n);
-    executors.iter_mut().for_each(Role::stop);
-    executors.iter_mut().for_each(|role| role.wait(until));
-    // It waits for the drivers of detached runs.
-    let until = Instant::now() + Duration::from_secs(10);
-    scheduler.iter_mut().for_each(Role::stop);
-    scheduler.iter_mut().for_each(|role| role.wait(until));
-    kept
 }

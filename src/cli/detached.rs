@@ -8,6 +8,7 @@ use emberline::cluster::{Submission, client, engine_of_run, failed, note_end};
 use emberline::pipeline::engine::journal::Checkpoints;
 use emberline::prelude::*;
 
+use super::access::ClusterAt;
 use super::progress::Lines;
 use super::train::{self, TrainArgs};
 
@@ -21,38 +22,28 @@ pub struct LogsArgs {
     /// Wait for more until the run ends.
     #[arg(short, long)]
     follow: bool,
-    /// Address of the scheduler.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50050")]
-    scheduler: String,
-    /// File with the token of the cluster.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<String>,
+    #[command(flatten)]
+    at: ClusterAt,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct CancelArgs {
     /// Id of the run.
     run: String,
-    /// Address of the scheduler.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50050")]
-    scheduler: String,
-    /// File with the token of the cluster.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<String>,
+    #[command(flatten)]
+    at: ClusterAt,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct DriverArgs {
     /// Folder of the run.
     folder: PathBuf,
-    #[arg(long)]
-    scheduler: String,
-    #[arg(long)]
-    token_file: Option<String>,
+    #[command(flatten)]
+    at: ClusterAt,
 }
 
 pub fn logs(args: &LogsArgs) -> Result<()> {
-    let client = client(&args.scheduler, args.token_file.as_deref())?;
+    let client = client(&args.at.engine())?;
     let mut from = 0;
     loop {
         let (ended, log) = client.log(&args.run, from).map_err(failed)?;
@@ -73,7 +64,7 @@ pub fn logs(args: &LogsArgs) -> Result<()> {
 }
 
 pub fn cancel(args: &CancelArgs) -> Result<()> {
-    let client = client(&args.scheduler, args.token_file.as_deref())?;
+    let client = client(&args.at.engine())?;
     client.stop_run(&args.run).map_err(failed)
 }
 
@@ -93,12 +84,16 @@ fn train_in(args: &DriverArgs, registry: &Registry) -> Result<()> {
     let text = |key: &str, value: &str| format!("{key}={}", serde_json::Value::from(value));
     let mut set = vec![
         "engine.kind=\"cluster\"".to_owned(),
-        text("engine.scheduler", &args.scheduler),
+        text("engine.scheduler", &args.at.scheduler),
+    ];
+    let files = [
+        ("engine.token_file", &args.at.token_file),
+        ("engine.tls_ca", &args.at.tls_ca),
     ];
     set.extend(
-        args.token_file
-            .as_ref()
-            .map(|f| text("engine.token_file", f)),
+        files
+            .iter()
+            .filter_map(|(key, file)| Some(text(key, file.as_ref()?))),
     );
     let config = Config::read(&file, &set, registry)?;
     let left = |model: &String| Checkpoints::path_of(Path::new(model)).exists();

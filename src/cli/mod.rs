@@ -1,5 +1,7 @@
 //! The command line: one file a command. Only this module prints, reads the terminal or decides exit codes.
 
+#[cfg(feature = "cluster")]
+mod access;
 mod check;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -18,6 +20,8 @@ mod report;
 mod schema;
 mod stages;
 mod train;
+#[cfg(feature = "cluster")]
+mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -110,6 +114,9 @@ struct ModelOnData {
     /// File with the token of the cluster.
     #[arg(long, value_name = "FILE", requires = "scheduler")]
     token_file: Option<String>,
+    /// PEM file with the certificates of who may have signed those of the cluster.
+    #[arg(long, value_name = "FILE", requires = "scheduler")]
+    tls_ca: Option<String>,
 }
 
 /// A number of threads that a machine may have.
@@ -133,6 +140,7 @@ impl ModelOnData {
             },
             scheduler: self.scheduler.clone(),
             token_file: self.token_file.clone(),
+            tls_ca: self.tls_ca.clone(),
             threads: self.threads,
             ..EngineOptions::default()
         };

@@ -29,17 +29,17 @@ impl Submission {
     /// # Errors
     /// The config names no scheduler or reads standard input; the scheduler cannot be reached, or refuses.
     pub fn submit(&self, config: &Config) -> Result<String> {
-        let Some(scheduler) = &config.engine.scheduler else {
+        if config.engine.scheduler.is_none() {
             return Err(Error::Usage(
                 "--detach runs the driver beside a scheduler: name one (--set engine.kind=cluster --set engine.scheduler=http://HOST:50050)".to_owned(),
             ));
-        };
+        }
         if config.data.source == "-" {
             return Err(Error::Usage(
                 "a detached run cannot read standard input: name a file".to_owned(),
             ));
         }
-        let client = client(scheduler, config.engine.token_file.as_deref())?;
+        let client = client(&config.engine)?;
         let request = serde_json::to_vec(self).map_err(|e| Error::Usage(e.to_string()))?;
         client.start_run(&config.name, &request).map_err(failed)
     }
@@ -64,21 +64,21 @@ impl Submission {
 pub struct TrainDrivers {
     program: PathBuf,
     token_file: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
 }
 
 impl TrainDrivers {
-    /// Drivers that show the token in this file.
+    /// Drivers that show the token in one file, and believe the authorities in the other.
     ///
     /// # Errors
     /// The path of this program is not known.
-    pub fn new(token_file: Option<&str>) -> Result<Self> {
+    pub fn new(token_file: Option<&str>, tls_ca: Option<&str>) -> Result<Self> {
         let known = |e: std::io::Error| Error::Engine(format!("the path of this program: {e}"));
+        let absolute = |file: Option<&str>| file.map(std::path::absolute).transpose();
         Ok(Self {
             program: std::env::current_exe().map_err(known)?,
-            token_file: token_file
-                .map(std::path::absolute)
-                .transpose()
-                .map_err(known)?,
+            token_file: absolute(token_file).map_err(known)?,
+            tls_ca: absolute(tls_ca).map_err(known)?,
         })
     }
 }
@@ -99,6 +99,9 @@ impl Drivers for TrainDrivers {
         command.args(["--scheduler", scheduler]).current_dir(folder);
         if let Some(file) = &self.token_file {
             command.arg("--token-file").arg(file);
+        }
+        if let Some(file) = &self.tls_ca {
+            command.arg("--tls-ca").arg(file);
         }
         Ok(command)
     }

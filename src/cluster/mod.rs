@@ -6,10 +6,11 @@ mod carrier;
 mod detached;
 mod worker;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use emberline_cluster::{Client, ClientOptions, ClusterError};
+use emberline_cluster::{Authorities, Client, ClientOptions, ClusterError};
 
 use crate::config::EngineOptions;
 use crate::pipeline::Engine;
@@ -19,7 +20,7 @@ use crate::prelude::*;
 pub use carrier::ClusterCarrier;
 pub use detached::{Submission, TrainDrivers, note_end};
 pub use emberline_cluster::{
-    DriverState, DriverStatus, ExecutorOptions, Pool, SchedulerOptions, Status, run_executor,
+    DriverState, DriverStatus, ExecutorOptions, Pool, SchedulerOptions, Status, Tls, run_executor,
     run_scheduler, stop_with_input,
 };
 pub use worker::{ClusterWorker, default_memory};
@@ -30,7 +31,7 @@ pub const DEFAULT_POOL: &str = "default";
 /// The engine that a config names, for a run of that name; `threads` are the driver's own.
 ///
 /// # Errors
-/// The address is no good, the token cannot be read, or no executor is there for a minute.
+/// The address is no good, the token or certificates cannot be read, or no executor is there for a minute.
 pub fn engine(options: &EngineOptions, name: &str) -> Result<Arc<dyn Engine>> {
     engine_of_run(options, &run_id(name))
 }
@@ -40,22 +41,24 @@ pub fn engine(options: &EngineOptions, name: &str) -> Result<Arc<dyn Engine>> {
 /// # Errors
 /// As [`engine`].
 pub fn engine_of_run(options: &EngineOptions, run: &str) -> Result<Arc<dyn Engine>> {
-    let client = client(
-        options.scheduler.as_deref().unwrap_or_default(),
-        options.token_file.as_deref(),
-    )?;
+    let client = client(options)?;
     let pool = options.pool.as_deref().unwrap_or(DEFAULT_POOL);
     let carrier = ClusterCarrier::new(client, run, pool)?;
     Ok(Arc::new(Remote::new(Arc::new(carrier), options.threads)))
 }
 
-/// A connection to the scheduler at this address.
+/// A connection to the scheduler that an engine names.
 ///
 /// # Errors
-/// The address is no good, or the token cannot be read.
-pub fn client(scheduler: &str, token_file: Option<&str>) -> Result<Client> {
-    let mut options = ClientOptions::new(scheduler);
-    options.token = token_file.map(read_token).transpose()?;
+/// The address is no good, or the token or certificates cannot be read.
+pub fn client(engine: &EngineOptions) -> Result<Client> {
+    let mut options = ClientOptions::new(engine.scheduler.as_deref().unwrap_or_default());
+    options.token = engine.token_file.as_deref().map(read_token).transpose()?;
+    let authorities = engine.tls_ca.as_ref().map(Path::new);
+    options.authorities = authorities
+        .map(Authorities::read)
+        .transpose()
+        .map_err(failed)?;
     Client::new(options).map_err(failed)
 }
 

@@ -99,6 +99,7 @@ fn cluster(executors: usize, slots: usize) -> Client {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
             token: None,
+            tls: None,
             slots,
             work_dir: tempfile::tempdir().unwrap().keep(),
             wait: Duration::from_secs(10),

@@ -15,7 +15,7 @@ fn config(name: &str, source: &str, inputs: &[&str], stage: &str) -> Job {
     ))
 }
 
-fn letters() -> Job {
+pub fn letters() -> Job {
     config(
         "letters",
         "bundled:letter",
@@ -25,10 +25,10 @@ fn letters() -> Job {
 }
 
 /// So little that not even the 6,483 rows of bikeshare, some 30 bytes each in a table, take less than half of it.
-const MEMORY: [&str; 2] = ["--memory", "256KiB"];
+pub const MEMORY: [&str; 2] = ["--memory", "256KiB"];
 
 /// The jobs of a run, by its events.
-fn jobs(job: &Job, name: &str) -> BTreeSet<String> {
+pub fn jobs(job: &Job, name: &str) -> BTreeSet<String> {
     let events = std::fs::read_to_string(job.path(name).join("events.jsonl")).unwrap();
     let events = events
         .lines()

@@ -19,3 +19,4 @@ mod simulation;
 mod speed;
 mod stragglers;
 mod support;
+mod tls;

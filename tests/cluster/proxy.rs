@@ -31,6 +31,8 @@ pub struct Network {
     weather: Arc<Mutex<Weather>>,
     /// Connections made, broken or held up so far.
     pub touched: Arc<AtomicUsize>,
+    /// What was carried, both ways.
+    heard: Arc<Mutex<Vec<u8>>>,
     over: Arc<AtomicBool>,
 }
 
@@ -39,12 +41,18 @@ impl Network {
         Self {
             weather: Arc::new(Mutex::new(Weather::Fair)),
             touched: Arc::default(),
+            heard: Arc::default(),
             over: Arc::default(),
         }
     }
 
     pub fn set(&self, weather: Weather) {
         *self.weather.lock().unwrap() = weather;
+    }
+
+    /// What was carried so far, both ways.
+    pub fn heard(&self) -> Vec<u8> {
+        self.heard.lock().unwrap().clone()
     }
 
     fn now(&self) -> Weather {
@@ -95,6 +103,7 @@ impl Network {
                 match from.read(&mut piece) {
                     Ok(0) => break,
                     Ok(n) => {
+                        reading.heard.lock().unwrap().extend(&piece[..n]);
                         if send.send((Instant::now(), piece[..n].to_vec())).is_err() {
                             break;
                         }

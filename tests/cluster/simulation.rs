@@ -118,6 +118,7 @@ fn executors(n: usize, url: &str, folder: &Path) -> Client {
         listen: SocketAddr::from(([127, 0, 0, 1], PORT.fetch_add(2, Ordering::Relaxed))),
         advertise: None,
         token: None,
+        tls: None,
         slots: 1,
         work_dir: folder.join(i.to_string()),
         wait: Duration::from_secs(60),

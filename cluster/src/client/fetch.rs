@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_core::client::BallistaClient;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::PartitionLocation;
 use futures::StreamExt;
 
+use super::Client;
 use super::attempt::Miss;
-use super::{Client, with_token};
 use crate::error::{ClusterError, Result};
 use crate::node::{Part, join};
 use crate::{Answer, Job, MESSAGE};
@@ -99,10 +100,7 @@ impl Client {
             let mut flight = match known {
                 Some(flight) => flight,
                 None => {
-                    let token = self.options.token.clone();
-                    let endpoint = ballista_core::extension::BallistaConfigGrpcEndpoint::new(
-                        Arc::new(move |e| Ok(with_token(e, token.as_deref())?)),
-                    );
+                    let endpoint = BallistaConfigGrpcEndpoint::new(self.caller.hook());
                     let flight = BallistaClient::try_new(
                         &meta.host,
                         meta.port as u16,

@@ -16,23 +16,26 @@ use ballista_core::config::BALLISTA_SHUFFLE_COMPRESSION_CODEC;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use datafusion::prelude::SessionConfig;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use self::attempt::Miss;
+use crate::call::Caller;
 use crate::desk::{DeskClient, LOG, RUN, STATUS, STOP};
 use crate::error::{ClusterError, Result};
 use crate::node::Codec;
-use crate::scheduler::AGENT;
 use crate::status::Status;
+use crate::tls::Authorities;
 use crate::{Answer, Digest, Job, MESSAGE};
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// Address of the scheduler: `http://HOST:PORT`.
+    /// Address of the scheduler: `http://HOST:PORT`, or `https://HOST:PORT` where it speaks TLS.
     pub scheduler: String,
     /// What every request shows.
     pub token: Option<String>,
+    /// Who may have signed the certificates of a cluster that speaks TLS.
+    pub authorities: Option<Authorities>,
     /// How long a scheduler or executors may be away before a job fails. Default: 60 s.
     pub patience: Duration,
     /// A job in which nothing moves for so long is submitted again, once, and then fails. Default: 120 s.
@@ -46,6 +49,7 @@ impl ClientOptions {
         Self {
             scheduler: scheduler.into(),
             token: None,
+            authorities: None,
             patience: Duration::from_secs(60),
             no_progress: Duration::from_secs(120),
         }
@@ -58,6 +62,7 @@ const REMEMBERED: usize = 512 << 20;
 /// A connection to a cluster. Its methods block; call them from threads that may.
 pub struct Client {
     options: ClientOptions,
+    caller: Caller,
     runtime: tokio::runtime::Runtime,
     link: Link,
     flights: tokio::sync::Mutex<HashMap<String, BallistaClient>>,
@@ -81,54 +86,14 @@ struct Laid {
     next: u64,
 }
 
-/// Host and port of `http://HOST:PORT`.
-pub(crate) fn parse_address(url: &str) -> Result<(String, u16)> {
-    let bad = || {
-        ClusterError::Options(format!(
-            "`{url}` is no address of a scheduler; it looks like http://127.0.0.1:50050"
-        ))
-    };
-    let rest = url.strip_prefix("http://").ok_or_else(bad)?;
-    let (host, port) = rest
-        .trim_end_matches('/')
-        .rsplit_once(':')
-        .ok_or_else(bad)?;
-    let port = port.parse().map_err(|_| bad())?;
-    if host.is_empty() {
-        return Err(bad());
-    }
-    Ok((host.to_owned(), port))
-}
-
-/// The endpoint with the token as the name of the agent.
-pub(crate) fn with_token(endpoint: Endpoint, token: Option<&str>) -> Result<Endpoint> {
-    let endpoint = endpoint.tcp_nodelay(true);
-    match token {
-        None => Ok(endpoint),
-        Some(token) => endpoint
-            .user_agent(format!("{AGENT}{token}"))
-            .map_err(|e| ClusterError::Options(format!("the token cannot be sent: {e}"))),
-    }
-}
-
-pub(crate) fn endpoint_for(url: &str, token: Option<&str>) -> Result<Endpoint> {
-    parse_address(url)?;
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|e| ClusterError::Options(format!("`{url}`: {e}")))?
-        .connect_timeout(Duration::from_secs(5))
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true);
-    with_token(endpoint, token)
-}
-
 impl Client {
     /// A client; connects when it is first used.
     ///
     /// # Errors
-    /// The address or token is no good, or threads cannot be started.
+    /// The address, token or authorities are no good, or threads cannot be started.
     pub fn new(options: ClientOptions) -> Result<Self> {
-        let endpoint = endpoint_for(&options.scheduler, options.token.as_deref())?;
+        let caller = Caller::new(options.token.clone(), options.authorities.clone());
+        let endpoint = caller.scheduler(&options.scheduler)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("emberline-client")
@@ -151,6 +116,7 @@ impl Client {
             .set_str(BALLISTA_SHUFFLE_COMPRESSION_CODEC, "none");
         Ok(Self {
             options,
+            caller,
             runtime,
             link,
             flights: tokio::sync::Mutex::default(),
@@ -234,9 +200,7 @@ impl Client {
             let found = self.status();
             match found {
                 Ok(status) if !status.executors.is_empty() => return Ok(status),
-                Err(error @ (ClusterError::Forbidden { .. } | ClusterError::Options(_))) => {
-                    return Err(error);
-                }
+                Err(error) if error.is_final() => return Err(error),
                 _ if cancelled() => return Err(ClusterError::Cancelled),
                 found if started.elapsed() > self.options.patience => {
                     return Err(found.err().unwrap_or_else(|| self.no_executors()));

@@ -207,12 +207,23 @@ pub(super) fn engine(options: &EngineOptions, root: &DeTable<'_>, notes: &mut No
             format!("`{url}` is no address of a scheduler"),
             Some("it looks like \"http://127.0.0.1:50050\""),
         ),
+        Some(url) if url.starts_with("https://") && options.tls_ca.is_none() => notes.help(
+            place(root, &["engine", "scheduler"]),
+            "`engine.tls_ca` is missing: the certificate of a scheduler that speaks TLS is checked",
+            Some("add tls_ca = \"ca.pem\", the file of the authority that signed it, or write http://"),
+        ),
+        Some(url) if url.starts_with("http://") && options.tls_ca.is_some() => notes.help(
+            place(root, &["engine", "tls_ca"]),
+            format!("`engine.tls_ca` is for TLS, and `{url}` is without"),
+            Some("write https://, or leave it out"),
+        ),
         _ => {}
     }
     let alone = [
         ("scheduler", options.scheduler.is_some()),
         ("pool", options.pool.is_some()),
         ("token_file", options.token_file.is_some()),
+        ("tls_ca", options.tls_ca.is_some()),
     ];
     for (key, _) in alone.into_iter().filter(|(_, given)| *given && !cluster) {
         notes.help(
@@ -305,7 +316,10 @@ pub(super) fn metrics(
 
 /// `http://HOST:PORT`.
 fn is_address(url: &str) -> bool {
-    let rest = url.strip_prefix("http://").unwrap_or_default();
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .unwrap_or_default();
     let parts = rest.trim_end_matches('/').rsplit_once(':');
     parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

@@ -79,13 +79,15 @@ pub enum EngineKind {
 pub struct EngineOptions {
     /// `local`: the cores of this machine. `cluster`: the executors of the cluster that `scheduler` names. Default: `local`.
     pub kind: EngineKind,
-    /// Address of the cluster's scheduler: `http://HOST:PORT`. Needed by `kind = "cluster"`.
+    /// Address of the cluster's scheduler: `http://HOST:PORT`, or `https://HOST:PORT` where it speaks TLS. Needed by `kind = "cluster"`.
     pub scheduler: Option<String>,
     /// Share of the cluster that the run draws on: runs of one pool are served in the order in which they came, pools by their weights.
     /// Default: `default`.
     pub pool: Option<String>,
     /// File with the token of a cluster that asks for one. Default: none.
     pub token_file: Option<String>,
+    /// PEM file with the certificates of who may have signed those of a cluster that speaks TLS; needed by `https://`. Default: none.
+    pub tls_ca: Option<String>,
     /// Threads of this machine, at most 1,024; 0 means one a core. Default: 0.
     pub threads: usize,
     /// Seconds of work that are done again, at most, after a kill: how often `train` writes its checkpoint, a file beside the
@@ -100,6 +102,7 @@ impl Default for EngineOptions {
             scheduler: None,
             pool: None,
             token_file: None,
+            tls_ca: None,
             threads: 0,
             checkpoint_interval: 30.0,
         }

@@ -66,6 +66,8 @@ const ONE_LINE: &[(&str, &str, &str, &str)] = &[
     ("metrics", "on_train = 1", "31:12", "`evaluate.on_train`"),
     ("kind", "kind = \"cluster\"", "34:8", "`engine.scheduler` is missing: a cluster is found by the address of its scheduler (add scheduler = \"http://127.0.0.1:50050\" (`emberline cluster up` starts one), or use kind = \"local\")"),
     ("kind", "kind = \"cluster\"\nscheduler = \"10.0.0.1\"", "35:13", "`10.0.0.1` is no address of a scheduler (it looks like \"http://127.0.0.1:50050\")"),
+    ("kind", "kind = \"cluster\"\nscheduler = \"https://10.0.0.1:50050\"", "35:13", "`engine.tls_ca` is missing: the certificate of a scheduler that speaks TLS is checked (add tls_ca = \"ca.pem\", the file of the authority that signed it, or write http://)"),
+    ("kind", "kind = \"cluster\"\nscheduler = \"http://10.0.0.1:50050\"\ntls_ca = \"ca.pem\"", "36:10", "`engine.tls_ca` is for TLS, and `http://10.0.0.1:50050` is without (write https://, or leave it out)"),
     ("kind", "scheduler = \"http://127.0.0.1:50050\"", "34:13", "`engine.scheduler` applies to a cluster alone (set kind = \"cluster\", or leave it out)"),
     ("kind", "kind = \"spark\"", "34:8", "unknown choice `spark`"),
     ("threads", "threads = 1025", "35:11", "`engine.threads` must be at most 1024"),
