@@ -10,6 +10,8 @@
 //! - [`Executor`]: computes parts.
 //! - [`Client`]: submits jobs, and repeats what was lost.
 //!
+//! All of them speak TLS where they are given certificates ([`Tls`], [`Authorities`]): who listens in `listen.rs`, who calls in `call.rs`.
+//!
 //! What Ballista 55 leaves to its users, and what is done about it, is written where it is done: a listener without delay
 //! (`scheduler.rs`), slots counted from the tasks that run, second runs of late parts (`slots/`), one location a part and none of lost
 //! executors (`client/`).
