@@ -153,6 +153,12 @@ pub(crate) fn fault(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
+/// A name of a certificate, without its kind: `DnsName("host")` is `host`.
+fn bare(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, n)| n.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
+}
+
 /// What is wrong, and what helps.
 fn explain(error: &TlsError) -> String {
     use CertificateError as C;
@@ -160,11 +166,14 @@ fn explain(error: &TlsError) -> String {
         TlsError::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
             "no authority in the CA file signed its certificate; name the file of the one that did".to_owned()
         }
-        TlsError::InvalidCertificate(C::NotValidForNameContext { expected, presented }) => format!(
-            "its certificate is for {}, not for `{}`; one is needed whose subjectAltName has that",
-            if presented.is_empty() { "no host".to_owned() } else { presented.join(", ") },
-            expected.to_str()
-        ),
+        TlsError::InvalidCertificate(C::NotValidForNameContext { expected, presented }) => {
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            format!(
+                "its certificate is for [{}], not for `{}`; one is needed whose subjectAltName has that",
+                names.join(", "),
+                expected.to_str()
+            )
+        }
         TlsError::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
             "its certificate has expired; it needs a new one".to_owned()
         }

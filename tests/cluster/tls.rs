@@ -245,7 +245,7 @@ fn callers_that_do_not_fit_a_cluster_are_told_at_once() {
     let _without = begin(&listen(plain), &token);
     let _expired = Command::new("openssl")
         .args(words(&format!(
-            "s_server -accept 127.0.0.1:{old} -alpn h2 -cert {} -key {}",
+            "s_server -www -accept 127.0.0.1:{old} -alpn h2 -cert {} -key {}",
             files.expired(),
             files.path("127.0.0.1.key")
         )))
@@ -290,7 +290,7 @@ fn callers_that_do_not_fit_a_cluster_are_told_at_once() {
         (
             format!("https://localhost:{port} --tls-ca {ca}"),
             5,
-            "not for `localhost`; one is needed whose subjectAltName has that",
+            "for [127.0.0.1], not for `localhost`; one is needed whose subjectAltName has that",
         ),
         (
             format!("https://127.0.0.1:{old} --tls-ca {ca}"),
@@ -357,7 +357,7 @@ fn roles_whose_certificates_would_not_be_believed_do_not_start() {
     let cases = [
         (
             files.of(ELSEWHERE),
-            "is `127.0.0.1`: its certificate is for",
+            "is `127.0.0.1`: its certificate is for [192.0.2.7]",
         ),
         (files.flags(&old, &key, &ca), "its certificate has expired"),
         (
