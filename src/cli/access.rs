@@ -1,5 +1,7 @@
 //! How commands reach a cluster, and how its processes are reached: addresses, tokens, certificates.
 
+use std::net::IpAddr;
+
 use emberline::cluster::{Tls, failed};
 use emberline::config::{EngineKind, EngineOptions};
 use emberline::prelude::*;
@@ -46,15 +48,18 @@ pub struct TlsArgs {
 }
 
 impl TlsArgs {
-    pub fn read(&self) -> Result<Option<Tls>> {
-        match [&self.tls_ca, &self.tls_cert, &self.tls_key] {
-            [Some(ca), Some(cert), Some(key)] => {
-                Tls::read(ca.as_ref(), cert.as_ref(), key.as_ref())
-                    .map(Some)
-                    .map_err(failed)
-            }
-            _ => Ok(None),
+    /// The certificates, where there are any; else a word of warning on an address that other machines reach.
+    pub fn read(&self, listen: IpAddr) -> Result<Option<Tls>> {
+        if let [Some(ca), Some(cert), Some(key)] = [&self.tls_ca, &self.tls_cert, &self.tls_key] {
+            let tls = Tls::read(ca.as_ref(), cert.as_ref(), key.as_ref());
+            return tls.map(Some).map_err(failed);
         }
+        if !listen.is_loopback() {
+            eprintln!(
+                "warning: token and data travel unencrypted; give certificates (--tls-cert, --tls-key, --tls-ca), or use a network that encrypts"
+            );
+        }
+        Ok(None)
     }
 
     /// As arguments of another process.

@@ -178,7 +178,7 @@ fn scheduler(args: &SchedulerArgs) -> Result<()> {
         listen: args.listen,
         advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
-        tls: args.tls.read()?,
+        tls: args.tls.read(args.listen.ip())?,
         executor_timeout: Duration::from_secs(args.executor_timeout.max(2)),
         grace: Duration::from_secs(args.grace),
         pools: args
@@ -244,7 +244,7 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
         listen: SocketAddr::new(args.host, args.port),
         advertise: args.advertise.clone(),
         token: args.token_file.as_deref().map(read_token).transpose()?,
-        tls: args.tls.read()?,
+        tls: args.tls.read(args.host)?,
         slots,
         work_dir: work_dir.clone(),
         wait: Duration::from_secs(60),
