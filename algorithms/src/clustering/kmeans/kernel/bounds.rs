@@ -124,7 +124,8 @@ impl Bounds {
     /// Bytes that they hold.
     pub fn bytes(&self) -> usize {
         let bounds = size_of_val(self.high.as_slice()) + size_of_val(self.low.as_slice());
-        size_of_val(self.own.as_slice()) + bounds
+        let tally = self.tally.as_ref().map_or(0, Tally::bytes);
+        size_of_val(self.own.as_slice()) + bounds + tally
     }
 
     /// Turns to these centres, for `n` rows of `bytes` each: says how far they moved, or nothing where there are no bounds yet.

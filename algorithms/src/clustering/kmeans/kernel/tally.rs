@@ -98,6 +98,12 @@ impl Census {
 }
 
 impl Tally {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let numbers = self.sums.len() + self.counts.len() + self.origin.len();
+        size_of::<f64>() * numbers
+    }
+
     /// Row `i` goes from one centre to another.
     #[inline(always)]
     pub fn shift<S: Vectors>(&mut self, simd: S, rows: &impl Rows, i: usize, [from, to]: [u32; 2]) {
