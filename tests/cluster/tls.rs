@@ -12,6 +12,9 @@ use crate::support::{Job, PROGRAM, Process, alone, emberline, free_port, said, s
 
 const TOKEN: &str = "3b1f0c7a9d5e4682a1b2c3d4e5f60718";
 
+/// A run that nobody knows.
+const NAME: &str = "a-run-that-nobody-knows";
+
 /// A host that nothing here is called.
 const ELSEWHERE: &str = "192.0.2.7";
 
@@ -128,12 +131,25 @@ fn a_cluster_under_tls_gives_the_same_bytes_and_shows_nobody_its_token() {
     network.carry(port);
     let listen = format!("cluster scheduler --listen 127.0.0.1:{port} --no-detach");
 
-    // That it would hear the token: the same without TLS.
     let token = words(&format!("--token-file {}", files.path("token")));
+    let ca = files.path("ca.pem");
+    // A token in a header and a name in a body. (HTTP/2 packs headers, so a client of ours would not show the token as it is written.)
+    let talk = |url: &str, more: &str| {
+        let curl = format!("-s --cacert {ca} --oauth2-bearer {TOKEN} {url}/api/status");
+        let page = Command::new("curl").args(words(&curl)).output().unwrap();
+        assert!(said(&page).contains("uptime"), "{}", said(&page));
+        let cancel = format!("cluster cancel {NAME} --scheduler {url} {more}");
+        let refused = run(&[words(&cancel), token.clone()].concat());
+        assert!(!refused.status.success(), "{}", said(&refused));
+    };
+
+    // That a listener hears both without TLS.
     let plain = begin(&listen, &token);
-    let ask = format!("cluster status --json --scheduler http://{HOST}:{port}");
-    until(&[words(&ask), token.clone()].concat(), |_| true);
-    assert!(has(&network.heard(), TOKEN));
+    let url = format!("http://{HOST}:{port}");
+    let ask = words(&format!("cluster status --json --scheduler {url}"));
+    until(&[ask, token.clone()].concat(), |_| true);
+    talk(&url, "");
+    assert!(has(&network.heard(), TOKEN) && has(&network.heard(), NAME));
     drop(plain);
 
     let scheduler = format!("{listen} --advertise {HOST}");
@@ -145,27 +161,22 @@ fn a_cluster_under_tls_gives_the_same_bytes_and_shows_nobody_its_token() {
         MEMORY.join(" ")
     );
     let _executors = [0, 1].map(|_| begin(&executor, &files.of("127.0.0.1")));
-    let ca = words(&format!("--tls-ca {}", files.path("ca.pem")));
-    let ask = words(&format!("cluster status --json --scheduler {url}"));
-    until(&[ask, token, ca].concat(), |said| {
+    let more = format!("--tls-ca {ca}");
+    let ask = words(&format!("cluster status --json --scheduler {url} {more}"));
+    until(&[ask, token.clone()].concat(), |said| {
         said.matches("\"memory_limit\"").count() == 2
     });
+    talk(&url, &more);
     let engine = format!(
-        "kind = \"cluster\"\nscheduler = {url:?}\ntoken_file = {:?}\ntls_ca = {:?}",
-        files.path("token"),
-        files.path("ca.pem")
+        "kind = \"cluster\"\nscheduler = {url:?}\ntoken_file = {:?}\ntls_ca = {ca:?}",
+        files.path("token")
     );
     let (bytes, _) = job.begin_on(&engine, "tls", &["--overwrite"]).finish();
     assert!(bytes == local);
     let exchanged = jobs(&job, "tls");
     assert!(exchanged.contains("tree/sum-nodes"), "{exchanged:?}");
     let heard = network.heard().split_off(heard);
-    for word in [
-        TOKEN,
-        "vector_assembler",
-        "arrow.flight",
-        "application/grpc",
-    ] {
+    for word in [TOKEN, NAME, "vector_assembler"] {
         assert!(!has(&heard, word), "`{word}` was heard");
     }
     println!(
