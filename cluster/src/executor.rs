@@ -10,6 +10,7 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::SessionConfigExt;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::prelude::SessionConfig;
+use serde_json::Value;
 
 use crate::call::{Caller, parse_address};
 use crate::desk::{Blobs, DeskClient, REPORT};
@@ -92,7 +93,7 @@ impl Executor {
         let peer = options.scheduler.clone();
         let caller = options.caller();
         let desk = DeskClient::new(&peer, caller.scheduler(&peer)?.connect_lazy());
-        greet(&desk, &id, &worker, options.wait).await?;
+        greet(&desk, &id, options.wait).await?;
         let reporting = tokio::spawn(report(desk.clone(), id.clone(), worker.clone()));
         let bench = Arc::new(Bench {
             executor: id.clone(),
@@ -152,15 +153,10 @@ impl Executor {
 }
 
 /// Waits for the scheduler, for so long at most: Ballista would wait as well where no waiting helps, and not say why.
-async fn greet(
-    desk: &DeskClient,
-    id: &str,
-    worker: &Arc<dyn Worker>,
-    wait: Duration,
-) -> Result<()> {
+async fn greet(desk: &DeskClient, id: &str, wait: Duration) -> Result<()> {
     let until = Instant::now() + wait;
     loop {
-        match tell(desk, id, worker).await {
+        match tell(desk, id, &Value::Null).await {
             Err(error) if error.is_final() || Instant::now() > until => return Err(error),
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
             Ok(()) => return Ok(()),
@@ -168,22 +164,20 @@ async fn greet(
     }
 }
 
+/// Tells the scheduler, time and again, what the worker holds.
 async fn report(desk: DeskClient, id: String, worker: Arc<dyn Worker>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
+        // A worker that panics here goes on to compute.
+        let status = std::panic::catch_unwind(AssertUnwindSafe(|| worker.status()));
         // A scheduler that is away for a moment hears it the next time.
-        let _ = tell(&desk, &id, &worker).await;
+        let _ = tell(&desk, &id, &status.unwrap_or_default()).await;
     }
 }
 
-/// Tells the scheduler what the worker holds.
-async fn tell(desk: &DeskClient, id: &str, worker: &Arc<dyn Worker>) -> Result<()> {
-    let mut body = id.as_bytes().to_vec();
-    body.push(0);
-    // A worker that panics here goes on to compute.
-    let status = std::panic::catch_unwind(AssertUnwindSafe(|| worker.status()));
-    body.extend(status.unwrap_or_default().to_string().into_bytes());
+async fn tell(desk: &DeskClient, id: &str, status: &Value) -> Result<()> {
+    let body = format!("{id}\0{status}").into_bytes();
     desk.act(REPORT, body).await.map(drop)
 }
 
