@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use emberline::datasets::random::Draw;
-use serde_json::Value;
 
 use crate::support::{Cluster, Job};
 
