@@ -15,7 +15,7 @@ use super::Client;
 use crate::desk::STATUS;
 use crate::error::ClusterError;
 use crate::node::{JobExec, MISSING};
-use crate::status::Status;
+use crate::status::{JobStatus, Status};
 use crate::{Answer, Digest, Job, MESSAGE, hex};
 
 /// Why an attempt at a job did not give all answers.
@@ -92,8 +92,10 @@ impl Client {
                         self.cancel(&id).await;
                         return Err(Miss::Final(ClusterError::Cancelled));
                     }
-                    if let Some(waiting) = watch.stuck(self, &id).await {
-                        self.cancel(&id).await;
+                    if let Some((waiting, dead)) = watch.stuck(self, job, &id).await {
+                        for id in dead {
+                            self.cancel(&id).await;
+                        }
                         return Err(Miss::Again(ClusterError::Stuck {
                             job: job.name.clone(),
                             seconds: self.options.no_progress.as_secs(),
@@ -214,15 +216,25 @@ impl Watch {
         }
     }
 
-    /// What is waited for, once nothing moved for too long.
-    async fn stuck(&mut self, client: &Client, job: &str) -> Option<String> {
+    /// What is waited for, once nothing moved for too long, and which jobs to stop. A job whose id did not arrive is the latest of its run,
+    /// and one that was lost before its id came may hold the slots that it waits for: it has stood still for as long.
+    async fn stuck(
+        &mut self,
+        client: &Client,
+        job: &Job,
+        id: &str,
+    ) -> Option<(String, Vec<String>)> {
         if self.looked.elapsed() < (self.limit / 8).min(Duration::from_secs(5)) {
             return None;
         }
         self.looked = Instant::now();
         let json = client.link.desk.act(STATUS, Vec::new()).await.ok()?;
         let status: Status = serde_json::from_slice(&json).ok()?;
-        let found = status.jobs.iter().find(|j| j.id == job)?;
+        let of_run = || status.jobs.iter().filter(|j| j.run == job.run);
+        let found = match id {
+            "" => of_run().max_by(|a, b| a.id.cmp(&b.id)),
+            id => of_run().find(|j| j.id == id),
+        }?;
         if found.done > self.done {
             self.done = found.done;
             self.moved = Instant::now();
@@ -233,9 +245,12 @@ impl Watch {
         let mut executors: Vec<&str> = found.running.iter().map(|(_, e)| e.as_str()).collect();
         executors.sort_unstable();
         executors.dedup();
-        Some(match executors.as_slice() {
+        let waiting = match executors.as_slice() {
             [] => "its parts wait for a free executor".to_owned(),
             executors => format!("parts of it are at work on {}", executors.join(", ")),
-        })
+        };
+        let still = |j: &&JobStatus| j.done == 0 && j.seconds >= self.limit.as_secs_f64();
+        let dead = of_run().filter(|j| j.id == found.id || still(j));
+        Some((waiting, dead.map(|j| j.id.clone()).collect()))
     }
 }
