@@ -200,7 +200,7 @@ fn free_ports(near: &SocketAddr) -> Result<u16> {
 }
 
 /// Bits that differ from process to process.
-fn fresh() -> u32 {
+pub(crate) fn fresh() -> u32 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());

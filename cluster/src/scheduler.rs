@@ -386,6 +386,7 @@ impl View {
                 .collect();
             jobs.push(status::JobStatus {
                 id: id.to_string(),
+                submission: graph.job_name().to_owned(),
                 run: label.run.clone(),
                 pool: label.pool.clone(),
                 name: label.name.clone(),

@@ -66,6 +66,8 @@ pub struct RunStatus {
 pub struct JobStatus {
     /// Id at the scheduler.
     pub id: String,
+    /// What its client calls this submission of it.
+    pub submission: String,
     /// Run it belongs to.
     pub run: String,
     /// Its pool.

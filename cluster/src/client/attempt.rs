@@ -1,8 +1,10 @@
 //! One attempt at a job: submitted, watched, and given up where nothing moves.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ballista_core::config::BALLISTA_JOB_NAME;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, KeyValuePair, execute_query_params::Query, job_status,
 };
@@ -12,11 +14,12 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::StreamExt;
 
 use super::Client;
-use crate::desk::STATUS;
-use crate::error::ClusterError;
+use crate::error::{ClusterError, Result};
 use crate::node::{JobExec, MISSING};
-use crate::status::{JobStatus, Status};
 use crate::{Answer, Digest, Job, MESSAGE, hex};
+
+/// A job that was submitted is shown by the scheduler within this time.
+const PLANNED: Duration = Duration::from_secs(2);
 
 /// Why an attempt at a job did not give all answers.
 pub(super) enum Miss {
@@ -56,6 +59,13 @@ impl Client {
                 bytes.len()
             ))));
         }
+        // Ballista tells the id of a job with the first news of it, which may be long in coming, or lost. So it gets a name that is known
+        // before.
+        let name = self.fresh_name(job);
+        let own = KeyValuePair {
+            key: BALLISTA_JOB_NAME.to_owned(),
+            value: Some(name.clone()),
+        };
         let settings = self
             .session
             .options()
@@ -67,21 +77,20 @@ impl Client {
             });
         let mut request = tonic::Request::new(ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(bytes)),
-            settings: settings.collect(),
+            settings: std::iter::once(own).chain(settings).collect(),
             session_id: job.run.clone(),
-            operation_id: format!("{}-{}", job.run, job.name),
+            operation_id: name.clone(),
         });
         version::insert_version_header(request.metadata_mut());
-        let mut news = self
-            .link
-            .scheduler
-            .clone()
-            .execute_query_push(request)
-            .await
-            .map_err(|s| of_status(&s))?
-            .into_inner();
-        self.cancel_abandoned().await;
-        let mut id = String::new();
+        let mut scheduler = self.link.scheduler.clone();
+        let mut news = match scheduler.execute_query_push(request).await {
+            Ok(news) => news.into_inner(),
+            Err(status) => {
+                // It may be there all the same, its answer lost.
+                self.abandon(name);
+                return Err(of_status(&status));
+            }
+        };
         let mut watch = Watch::new(self.options.no_progress);
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -89,13 +98,12 @@ impl Client {
                 news = news.next() => news,
                 _ = tick.tick() => {
                     if cancelled() {
-                        self.cancel(&id).await;
+                        self.cancel(name).await;
                         return Err(Miss::Final(ClusterError::Cancelled));
                     }
-                    if let Some((waiting, dead)) = watch.stuck(self, job, &id).await {
-                        for id in dead {
-                            self.cancel(&id).await;
-                        }
+                    self.cancel_abandoned().await;
+                    if let Some(waiting) = watch.stuck(self, &name).await {
+                        self.cancel(name).await;
                         return Err(Miss::Again(ClusterError::Stuck {
                             job: job.name.clone(),
                             seconds: self.options.no_progress.as_secs(),
@@ -108,17 +116,16 @@ impl Client {
             let status = match news {
                 Some(Ok(news)) => news.status,
                 Some(Err(status)) => {
-                    self.abandon(id);
+                    self.abandon(name);
                     return Err(of_status(&status));
                 }
                 None => {
-                    self.abandon(id);
+                    self.abandon(name);
                     let error = ClusterError::unreachable(peer, "it closed the connection");
                     return Err(Miss::Again(error));
                 }
             };
             let Some(status) = status else { continue };
-            id.clone_from(&status.job_id);
             match status.status {
                 Some(job_status::Status::Failed(failure)) => {
                     return Err(self.failure(job, &failure.error).await);
@@ -164,37 +171,72 @@ impl Client {
         Miss::Again(error)
     }
 
-    fn abandon(&self, job_id: String) {
-        let mut abandoned = self
-            .abandoned
+    /// A name that no other submission has.
+    fn fresh_name(&self, job: &Job) -> String {
+        let number = self.submissions.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}-{}", job.run, job.name)
+    }
+
+    fn lock_abandoned(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
+        self.abandoned
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        abandoned.push(job_id);
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops jobs that were given up, now that the scheduler can be reached again.
+    fn abandon(&self, name: String) {
+        self.lock_abandoned().push((name, Instant::now()));
+    }
+
+    /// Stops jobs that were given up, once the scheduler can be reached: they would hold slots. One that it does not show yet may still
+    /// be planned; after a while it has ended, or never came.
     async fn cancel_abandoned(&self) {
-        let jobs = std::mem::take(
-            &mut *self
-                .abandoned
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        for job in jobs {
-            self.cancel(&job).await;
-        }
-    }
-
-    async fn cancel(&self, job_id: &str) {
-        if job_id.is_empty() {
+        let names = self.lock_abandoned().clone();
+        if names.is_empty() {
             return;
         }
+        let Ok(status) = self.ask_status().await else {
+            return;
+        };
+        for (name, since) in names {
+            let found = status.jobs.iter().find(|j| j.submission == name);
+            let gone = match found {
+                Some(job) => self.cancel_job(&job.id).await.is_ok(),
+                None => since.elapsed() > PLANNED,
+            };
+            if gone {
+                self.lock_abandoned().retain(|(other, _)| *other != name);
+            }
+        }
+    }
+
+    /// Stops a job, and waits until it is gone where the scheduler answers.
+    async fn cancel(&self, name: String) {
+        self.abandon(name.clone());
+        let started = Instant::now();
+        while started.elapsed() < PLANNED * 2 {
+            self.cancel_abandoned().await;
+            if !self
+                .lock_abandoned()
+                .iter()
+                .any(|(other, _)| *other == name)
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<()> {
         let request = CancelJobParams {
-            job_id: job_id.to_owned(),
+            job_id: id.to_owned(),
         };
         let mut request = tonic::Request::new(request);
         version::insert_version_header(request.metadata_mut());
-        let _ = self.link.scheduler.clone().cancel_job(request).await;
+        let peer = &self.options.scheduler;
+        let cancelled = self.link.scheduler.clone().cancel_job(request).await;
+        cancelled
+            .map(drop)
+            .map_err(|s| ClusterError::of_status(peer, &s))
     }
 }
 
@@ -216,25 +258,14 @@ impl Watch {
         }
     }
 
-    /// What is waited for, once nothing moved for too long, and which jobs to stop. A job whose id did not arrive is the latest of its run,
-    /// and one that was lost before its id came may hold the slots that it waits for: it has stood still for as long.
-    async fn stuck(
-        &mut self,
-        client: &Client,
-        job: &Job,
-        id: &str,
-    ) -> Option<(String, Vec<String>)> {
+    /// What is waited for, once nothing moved for too long in the job of that name.
+    async fn stuck(&mut self, client: &Client, name: &str) -> Option<String> {
         if self.looked.elapsed() < (self.limit / 8).min(Duration::from_secs(5)) {
             return None;
         }
         self.looked = Instant::now();
-        let json = client.link.desk.act(STATUS, Vec::new()).await.ok()?;
-        let status: Status = serde_json::from_slice(&json).ok()?;
-        let of_run = || status.jobs.iter().filter(|j| j.run == job.run);
-        let found = match id {
-            "" => of_run().max_by(|a, b| a.id.cmp(&b.id)),
-            id => of_run().find(|j| j.id == id),
-        }?;
+        let status = client.ask_status().await.ok()?;
+        let found = status.jobs.iter().find(|j| j.submission == name)?;
         if found.done > self.done {
             self.done = found.done;
             self.moved = Instant::now();
@@ -245,12 +276,9 @@ impl Watch {
         let mut executors: Vec<&str> = found.running.iter().map(|(_, e)| e.as_str()).collect();
         executors.sort_unstable();
         executors.dedup();
-        let waiting = match executors.as_slice() {
+        Some(match executors.as_slice() {
             [] => "its parts wait for a free executor".to_owned(),
             executors => format!("parts of it are at work on {}", executors.join(", ")),
-        };
-        let still = |j: &&JobStatus| j.done == 0 && j.seconds >= self.limit.as_secs_f64();
-        let dead = of_run().filter(|j| j.id == found.id || still(j));
-        Some((waiting, dead.map(|j| j.id.clone()).collect()))
+        })
     }
 }

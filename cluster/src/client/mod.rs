@@ -8,6 +8,7 @@ mod attempt;
 mod fetch;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,8 +68,9 @@ pub struct Client {
     link: Link,
     flights: tokio::sync::Mutex<HashMap<String, BallistaClient>>,
     laid: Mutex<Laid>,
-    /// Jobs that were given up while the scheduler could not be told.
-    abandoned: Mutex<Vec<String>>,
+    /// Submissions that were given up, and when: the scheduler has to be told.
+    abandoned: Mutex<Vec<(String, Instant)>>,
+    submissions: AtomicU64,
     codec: Codec,
     session: SessionConfig,
 }
@@ -122,6 +124,8 @@ impl Client {
             flights: tokio::sync::Mutex::default(),
             laid: Mutex::default(),
             abandoned: Mutex::default(),
+            // Another client of the same run counts from elsewhere.
+            submissions: AtomicU64::new(u64::from(crate::executor::fresh()) << 32),
             codec: Codec::default(),
             session,
         })
@@ -183,9 +187,11 @@ impl Client {
     /// # Errors
     /// The scheduler cannot be reached.
     pub fn status(&self) -> Result<Status> {
-        let json = self
-            .runtime
-            .block_on(self.link.desk.act(STATUS, Vec::new()))?;
+        self.runtime.block_on(self.ask_status())
+    }
+
+    async fn ask_status(&self) -> Result<Status> {
+        let json = self.link.desk.act(STATUS, Vec::new()).await?;
         serde_json::from_slice(&json)
             .map_err(|e| ClusterError::unreachable(&self.options.scheduler, e))
     }
