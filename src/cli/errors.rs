@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use super::output::{Format, Out};
 
-/// Logs to standard error: warnings by default, more with `--verbose` or EMBERLINE_LOG.
+/// Logs to standard error: errors by default, more with `--verbose` or EMBERLINE_LOG.
 pub fn start_logging(verbose: bool) {
     let default = if verbose {
         "emberline=debug,emberline_pipeline=debug,warn"

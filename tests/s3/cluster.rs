@@ -145,13 +145,7 @@ fn executors_ask_a_store_with_the_rights_of_their_own_environment() {
     store.put("rights", "t.csv", &csv);
     write(folder, "c.toml", config("${SOURCE}", "m.ember"));
     let keys = store.call(&serde_json::json!({ "do": "strict" }));
-    let with = |user: usize| {
-        let mut variables = store.environment();
-        variables.retain(|(name, _)| *name != "AWS_SESSION_TOKEN");
-        variables[0].1 = keys[user][0].as_str().unwrap().to_owned();
-        variables[1].1 = keys[user][1].as_str().unwrap().to_owned();
-        variables
-    };
+    let with = |user: usize| store.environment_of(&keys[user]);
     let (reader, nobody) = (with(1), with(2));
     let source = "s3://rights/t.csv";
     for (executors, may) in [(&reader, true), (&nobody, false)] {

@@ -220,13 +220,7 @@ fn a_model_that_could_not_be_put_is_there_after_resume() {
         config("s3://rights/t.csv", "s3://rights/m.ember"),
     );
     let keys = store.call(&serde_json::json!({ "do": "strict" }));
-    let with = |user: usize| {
-        let mut variables = store.environment();
-        variables.retain(|(name, _)| *name != "AWS_SESSION_TOKEN");
-        variables[0].1 = keys[user][0].as_str().unwrap().to_owned();
-        variables[1].1 = keys[user][1].as_str().unwrap().to_owned();
-        variables
-    };
+    let with = |user: usize| store.environment_of(&keys[user]);
     // The second user may read alone.
     let error = crate::store::fails_with(folder, &["train", "c.toml", "--quiet"], &with(1), 4);
     assert!(

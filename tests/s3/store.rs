@@ -125,6 +125,16 @@ impl Store {
         ]
     }
 
+    /// How a program finds this store as another user, with the two parts of that user's key.
+    pub fn environment_of(&self, key: &serde_json::Value) -> Vec<(&'static str, String)> {
+        let mut variables = self.environment();
+        variables.retain(|(name, _)| *name != "AWS_SESSION_TOKEN");
+        for (part, (_, value)) in variables.iter_mut().take(2).enumerate() {
+            *value = key[part].as_str().unwrap().to_owned();
+        }
+        variables
+    }
+
     /// Runs the binary in `folder` with this store in its environment.
     pub fn run(&self, folder: &Path, args: &[&str]) -> Output {
         run_with(folder, args, &self.environment())
