@@ -77,6 +77,8 @@ HEAD = ["work", "Emberline", "best peer", "ratio", "target", "verdict", "quality
 
 def main():
     records = latest(pathlib.Path(sys.argv[1]) / "results.jsonl")
+    if not records:
+        sys.exit(f"nothing has been measured in {sys.argv[1]}: see `run.py`")
     asked = sys.argv[2:] or [w for w in WORKLOADS if w in records]
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     for name in asked:

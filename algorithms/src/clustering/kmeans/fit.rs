@@ -36,8 +36,9 @@ use crate::columns::weight_column;
 /// - cost: at most O(n k d) per start and round, in `f32` products; O(n d) once bounds settle most rows. Sparse rows pay for their
 ///   stored values in products and sums, and for `d` slots in one distance. O(starts k d) numbers merged a round. First centres:
 ///   `init_steps + 2` passes for k-means||, and twenty over a sample of 4,096 rows; one pass for k-means++, and `k` over a sample
-/// - memory: beside the blocks, 8 bytes a row and start for its centre and the way to it, and no more than an eighth of the features
-///   for bounds of the others; a sample is a copy of its rows
+/// - memory: beside the blocks, 4 bytes a row and start for its centre, and where there are many centres or slots 4 for the way to it and
+///   no more than an eighth of the features for bounds of the others; `k (d + 1)` numbers a block and start for sums; a sample is a copy
+///   of its rows
 ///
 /// What is nearest, and how near, is measured in `f64` whatever the column holds, the same for training, batches and records. Faster
 /// arithmetic only rules centres out, with its rounding allowed for, so it cannot change a result.

@@ -8,8 +8,8 @@ use super::bounds::{Bounds, DOWN, Drift, MOST_BUNDLES, Targets, UP};
 use super::rows::{Rows, all_products};
 use super::screen::{LANES, Least, Lengths, Line, NO_CENTRE};
 use super::sums::Groups;
-use super::tally::{Census, Tally};
-use super::{Centres, OnRows, Sink};
+use super::tally::{Ledger, Tally};
+use super::{OnRows, Sink};
 
 /// Numbers of a strip of rows that stay in the second-level cache from products to sums.
 const STRIP: usize = 65_536;
@@ -90,13 +90,8 @@ impl OnRows for Assignment<'_, '_> {
         let drift = self.bounds.turn(self.targets, n, self.row_bytes);
         let mut strip = Strip::new(size, self.bounds, self.targets);
         // Where bounds are kept, it is known whether sums are exact.
-        let mut tally = self.bounds.tally.take();
-        let mut census = match &self.sink {
-            Sink::Sums { weights: None, .. } if drift.is_none() => {
-                Census::new(n, self.targets.centres.k(), d)
-            }
-            _ => None,
-        };
+        let new = drift.is_none() && self.sink.unweighted();
+        let mut ledger = Ledger::open(self.bounds.tally.take(), new, n, &self.targets.centres);
         let (mut groups, mut distances) = (Groups::default(), vec![0.0; size]);
         for start in (0..n).step_by(size.max(1)) {
             let end = n.min(start + size);
@@ -108,15 +103,13 @@ impl OnRows for Assignment<'_, '_> {
                 if !strip.open.is_empty() {
                     self.load(simd, &mut rows, drift.is_some(), &mut strip);
                     self.bound(simd, &rows, &mut strip);
-                    self.decide(simd, &mut rows, &mut strip, tally.as_mut());
+                    self.decide(simd, &mut rows, &mut strip, ledger.kept());
                 }
             }
-            if tally.is_some() {
+            if ledger.kept().is_some() {
                 continue;
             }
-            if let Some(census) = &mut census {
-                census.take(simd, &mut rows, start..end);
-            }
+            ledger.survey(simd, &mut rows, start..end);
             let own = &self.bounds.own[start..end];
             let distances = &mut distances[..own.len()];
             let assigned = (own, &self.targets.centres);
@@ -124,24 +117,8 @@ impl OnRows for Assignment<'_, '_> {
                 .take(simd, &mut rows, start, assigned, (&mut groups, distances));
             self.bounds.reach(simd, start, distances);
         }
-        if let Sink::Sums { sums, .. } = &mut self.sink {
-            let centres = &self.targets.centres;
-            match &tally {
-                Some(tally) => {
-                    tally.tell(sums);
-                    let own = self.bounds.own.as_slice();
-                    let told = tally.cost(centres);
-                    sums.cost =
-                        told.unwrap_or_else(|| measured(simd, &mut rows, (own, centres), size));
-                }
-                None => {
-                    tally = census.and_then(|c| c.close(sums));
-                    let told = tally.as_ref().and_then(|t| t.cost(centres));
-                    sums.cost = told.unwrap_or(sums.cost);
-                }
-            }
-        }
-        self.bounds.tally = tally;
+        let assigned = (self.bounds.own.as_slice(), &self.targets.centres);
+        self.bounds.tally = ledger.close(simd, &mut rows, assigned, &mut self.sink);
     }
 }
 
@@ -440,25 +417,6 @@ impl Assignment<'_, '_> {
         }
         best.0
     }
-}
-
-/// Squared distances of all rows to their centres, measured and added row by row.
-#[inline(always)]
-fn measured<S: Vectors>(
-    simd: S,
-    rows: &mut impl Rows,
-    (own, centres): (&[u32], &Centres),
-    size: usize,
-) -> f64 {
-    let mut cost = 0.0;
-    for start in (0..own.len()).step_by(size.max(1)) {
-        let strip = start..own.len().min(start + size);
-        rows.enter(strip.clone());
-        for i in strip {
-            cost += rows.distance(simd, i, centres.row(own[i] as usize));
-        }
-    }
-    cost
 }
 
 /// What was found in a bundle for sixteen slots.

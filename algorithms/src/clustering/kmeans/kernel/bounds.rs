@@ -32,7 +32,7 @@ pub struct Bounds {
     /// Of the centres that the bounds are for; 0 where there are none.
     print: u64,
     pub bundles: usize,
-    /// The centre of each row.
+    /// The centre of each row. Without bundles it is known only where there is a tally.
     pub own: Vec<u32>,
     /// Distances of rows to their centres from above, not squared; room for whole vectors, like the next.
     high: Vec<f32>,
@@ -95,9 +95,14 @@ impl Targets {
         pays(self.screen.groups(), self.screen.padded())
     }
 
-    /// Bundles to keep bounds of for rows of `bytes`: no more than take an eighth of the memory of the rows.
+    /// Bundles to keep bounds of for rows of `bytes`: no more than take an eighth of the memory of the rows, and none where bounds do not
+    /// pay.
     fn bundles(&self, bytes: usize) -> usize {
-        bundles(self.screen.groups(), bytes, self.sharing)
+        if self.remembered() {
+            bundles(self.screen.groups(), bytes, self.sharing)
+        } else {
+            0
+        }
     }
 }
 
@@ -112,12 +117,12 @@ fn bundles(groups: usize, bytes: usize, sharing: usize) -> usize {
 /// Bytes that are kept for a row of `bytes` with `d` slots, in blocks of `n`, between rounds of `sets` sets of `k` centres.
 pub fn kept_bytes(n: usize, k: usize, d: usize, bytes: usize, sets: usize) -> usize {
     let groups = k.div_ceil(LANES);
-    if pays(groups, d) {
-        let bounds = size_of::<f32>() * (1 + bundles(groups, bytes, sets.max(1)));
-        sets * (size_of::<u32>() + bounds + tally_bytes(n, k, d))
+    let bounds = if pays(groups, d) {
+        size_of::<f32>() * (1 + bundles(groups, bytes, sets.max(1)))
     } else {
         0
-    }
+    };
+    sets * (size_of::<u32>() + bounds + tally_bytes(n, k, d))
 }
 
 impl Bounds {
@@ -143,8 +148,10 @@ impl Bounds {
                 centres: moved.iter().map(up).collect(),
             };
             for (c, moved) in drift.centres.iter().enumerate() {
-                let bundle = &mut drift.bundles[self.bundle(targets, c as u32)];
-                *bundle = bundle.max(*moved);
+                let bundle = self.bundle(targets, c as u32);
+                if let Some(bundle) = drift.bundles.get_mut(bundle) {
+                    *bundle = bundle.max(*moved);
+                }
             }
             if drift.centres.iter().all(|m| m.is_finite()) {
                 return Some(drift);
@@ -154,7 +161,11 @@ impl Bounds {
         self.tally = None;
         self.own.clear();
         self.own.resize(n, NO_CENTRE);
-        let padded = n.next_multiple_of(LANES);
+        let padded = if bundles > 0 {
+            n.next_multiple_of(LANES)
+        } else {
+            0
+        };
         for (bounds, len) in [(&mut self.high, padded), (&mut self.low, bundles * padded)] {
             bounds.clear();
             bounds.resize(len, 0.0);

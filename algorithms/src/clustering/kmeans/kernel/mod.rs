@@ -140,17 +140,34 @@ pub fn assign(
     if targets.is_empty() {
         return Ok(());
     }
-    let Some(bounds) = bounds.filter(|_| targets.remembered()) else {
-        return on_rows(geometry, block, Plain { n, targets, sink });
-    };
-    let work = Assignment {
-        n,
-        row_bytes: block.features.memory() / n.max(1),
-        targets,
-        bounds,
-        sink,
-    };
-    on_rows(geometry, block, work)
+    let row_bytes = block.features.memory() / n.max(1);
+    match bounds {
+        Some(bounds) if targets.remembered() => {
+            let work = Assignment {
+                n,
+                row_bytes,
+                targets,
+                bounds,
+                sink,
+            };
+            on_rows(geometry, block, work)
+        }
+        bounds => {
+            // Sums are all that is kept without bounds.
+            let mut bounds = bounds.filter(|_| sink.unweighted());
+            let known = bounds
+                .as_mut()
+                .is_some_and(|b| b.turn(targets, n, row_bytes).is_some());
+            let work = Plain {
+                n,
+                targets,
+                bounds,
+                known,
+                sink,
+            };
+            on_rows(geometry, block, work)
+        }
+    }
 }
 
 /// Squared distances `(n, k)` of the rows of a block to each of a few centres.

@@ -63,6 +63,11 @@ impl Groups {
 }
 
 impl Sink<'_> {
+    /// Whether rows are added up, each once.
+    pub fn unweighted(&self) -> bool {
+        matches!(self, Self::Sums { weights: None, .. })
+    }
+
     /// The rows from `start` on, whose distances to their centres are measured now.
     #[inline(always)]
     pub fn take<S: Vectors>(

@@ -14,7 +14,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 
 use super::rows::Rows;
-use super::sums::Sums;
+use super::sums::{Sink, Sums};
 use super::{Centres, squared_distance};
 
 /// Sums up to this many times the grain of their column are exact. Half of what `f64` holds: the magnitudes are themselves added in `f64`.
@@ -23,6 +23,79 @@ const EXACT: f64 = (1_u64 << 52) as f64;
 const CANCELLED: f64 = 256.0;
 /// Centres for which sums are kept, for each row of a block: their sums take at most a quarter of what the rows take in `f32`.
 const FEWEST_ROWS: usize = 8;
+/// Rows that are made at a time where squared distances have to be measured, if rows are not stored as they are seen.
+const STRIP: usize = 512;
+
+/// How a block comes to its sums in a round: by moving those it kept, or anew, and then it may find them worth keeping.
+pub struct Ledger {
+    kept: Option<Tally>,
+    census: Option<Census>,
+}
+
+impl Ledger {
+    /// For rows of which `kept` are the sums by the centres before. Where nothing is known of them yet they are `new`: it is
+    /// found out whether their sums can be kept.
+    pub fn open(kept: Option<Tally>, new: bool, n: usize, centres: &Centres) -> Self {
+        let census = if new {
+            Census::new(n, centres.k(), centres.d())
+        } else {
+            None
+        };
+        Self { kept, census }
+    }
+
+    /// The sums that are moved row by row; without them all rows have to be added up.
+    pub fn kept(&mut self) -> Option<&mut Tally> {
+        self.kept.as_mut()
+    }
+
+    /// Looks at the next rows of the block.
+    #[inline(always)]
+    pub fn survey<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: Range<usize>) {
+        if let Some(census) = &mut self.census {
+            census.take(simd, rows, strip);
+        }
+    }
+
+    /// Hands the sums and squared distances of the block out once all rows have their centres `own`; gives back what to keep.
+    #[inline(always)]
+    pub fn close<S: Vectors>(
+        self,
+        simd: S,
+        rows: &mut impl Rows,
+        (own, centres): (&[u32], &Centres),
+        sink: &mut Sink<'_>,
+    ) -> Option<Tally> {
+        let Sink::Sums { sums, .. } = sink else {
+            return None;
+        };
+        if let Some(tally) = self.kept {
+            tally.tell(sums);
+            sums.cost = match tally.cost(centres) {
+                Some(told) => told,
+                None => measured(simd, rows, (own, centres)),
+            };
+            return Some(tally);
+        }
+        let tally = self.census?.close(sums)?;
+        sums.cost = tally.cost(centres).unwrap_or(sums.cost);
+        Some(tally)
+    }
+}
+
+/// Squared distances of all rows to their centres, measured and added row by row.
+#[inline(always)]
+fn measured<S: Vectors>(simd: S, rows: &mut impl Rows, (own, centres): (&[u32], &Centres)) -> f64 {
+    let mut cost = 0.0;
+    for start in (0..own.len()).step_by(STRIP) {
+        let strip = start..own.len().min(start + STRIP);
+        rows.enter(strip.clone());
+        for i in strip {
+            cost += rows.distance(simd, i, centres.row(own[i] as usize));
+        }
+    }
+    cost
+}
 
 /// The sums of a block.
 #[derive(Debug, Clone)]
@@ -38,7 +111,7 @@ pub struct Tally {
 }
 
 /// Finds out whether the sums of a block are exact.
-pub struct Census {
+struct Census {
     /// Of each column: what magnitudes add up to, and a number of which all its numbers are multiples or more.
     totals: Vec<f64>,
     grains: Vec<f64>,
@@ -50,7 +123,7 @@ pub struct Census {
 
 impl Census {
     /// For a block of `n` rows and `k` centres of width `d`; nothing where its sums are not worth keeping.
-    pub fn new(n: usize, k: usize, d: usize) -> Option<Self> {
+    fn new(n: usize, k: usize, d: usize) -> Option<Self> {
         (FEWEST_ROWS * (k + 1) <= n).then(|| Self {
             totals: vec![0.0; d],
             grains: vec![f64::INFINITY; d],
@@ -62,7 +135,7 @@ impl Census {
 
     /// Takes these rows in; rows of a block come in order.
     #[inline(always)]
-    pub fn take<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: Range<usize>) {
+    fn take<S: Vectors>(&mut self, simd: S, rows: &mut impl Rows, strip: Range<usize>) {
         if !self.exact {
             return;
         }
@@ -86,7 +159,7 @@ impl Census {
     }
 
     /// Once all rows are in, of which these are the sums; nothing where those are not exact.
-    pub fn close(self, sums: &Sums) -> Option<Tally> {
+    fn close(self, sums: &Sums) -> Option<Tally> {
         self.exact.then(|| Tally {
             d: self.totals.len(),
             sums: sums.sums.clone(),
@@ -114,13 +187,13 @@ impl Tally {
     }
 
     /// Hands the sums out.
-    pub fn tell(&self, to: &mut Sums) {
+    fn tell(&self, to: &mut Sums) {
         to.sums.copy_from_slice(&self.sums);
         to.weights.copy_from_slice(&self.counts);
     }
 
     /// Squared distances of all rows to their centres, where the sums tell them.
-    pub fn cost(&self, centres: &Centres) -> Option<f64> {
+    fn cost(&self, centres: &Centres) -> Option<f64> {
         let (mut apart, mut along) = (0.0, 0.0);
         for ((c, sum), n) in self.sums.chunks_exact(self.d).enumerate().zip(&self.counts) {
             let centre = centres.row(c);

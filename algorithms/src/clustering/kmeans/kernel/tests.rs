@@ -158,7 +158,16 @@ fn narrow_and_sparse_rows_find_what_dense_rows_find() {
 #[test]
 fn sums_that_are_kept_are_those_made_anew_to_the_bit() {
     let narrow = |v: f64| f64::from(v as f32);
-    for (d, k) in [(24, 40), (40, 17), (80, 3), (33, 60)] {
+    // The last three keep sums alone, the others bounds as well.
+    for (d, k) in [
+        (24, 40),
+        (40, 17),
+        (80, 3),
+        (33, 60),
+        (16, 10),
+        (5, 3),
+        (3, 1),
+    ] {
         let n = 700;
         let mut tight = draws(n * d, 17, |u| (64.0 * u).floor() / 64.0);
         for row in tight.chunks_mut(d).step_by(2) {
