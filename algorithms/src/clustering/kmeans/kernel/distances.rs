@@ -2,11 +2,8 @@
 
 use emberline_datasets::simd::Vectors;
 
-use super::rows::Rows;
+use super::rows::{Rows, STRIP};
 use super::{Centres, OnRows};
-
-/// Rows that are made at a time, where they are not stored as they are seen.
-const STRIP: usize = 256;
 
 /// Measures all rows of a block.
 pub struct Distances<'a> {

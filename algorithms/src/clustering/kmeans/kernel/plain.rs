@@ -3,13 +3,10 @@
 use emberline_datasets::simd::Vectors;
 
 use super::bounds::{Bounds, Targets};
-use super::rows::Rows;
+use super::rows::{Rows, STRIP};
 use super::screen::{LANES, Least};
 use super::tally::Ledger;
 use super::{OnRows, Sink};
-
-/// Rows that are made at a time, where they are not stored as they are seen.
-const STRIP: usize = 512;
 
 /// Assigns all rows of a block, sixteen at a time from their products to their sums.
 pub struct Plain<'a, 's> {

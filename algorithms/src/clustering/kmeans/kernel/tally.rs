@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use emberline_datasets::simd::Vectors;
 
-use super::rows::Rows;
+use super::rows::{Rows, STRIP};
 use super::sums::{Sink, Sums};
 use super::{Centres, squared_distance};
 
@@ -23,8 +23,6 @@ const EXACT: f64 = (1_u64 << 52) as f64;
 const CANCELLED: f64 = 256.0;
 /// Centres for which sums are kept, for each row of a block: their sums take at most a quarter of what the rows take in `f32`.
 const FEWEST_ROWS: usize = 8;
-/// Rows that are made at a time where squared distances have to be measured, if rows are not stored as they are seen.
-const STRIP: usize = 512;
 
 /// How a block comes to its sums in a round: by moving those it kept, or anew, and then it may find them worth keeping.
 pub struct Ledger {

@@ -12,6 +12,8 @@ use super::screen::{LANES, Least, Line, Screen};
 pub use dense::Dense;
 pub use sparse::Sparse;
 
+/// Rows that are made at a time, where they are not stored as they are seen.
+pub const STRIP: usize = 512;
 /// Rows whose sums sixteen registers of AVX2 hold; thirty-two of AVX-512 hold those of [`LANES`].
 const SMALL_TILE: usize = 4;
 
