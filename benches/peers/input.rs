@@ -36,7 +36,7 @@ impl Features {
     pub fn dense(folder: &Path, name: &str) -> Outcome<Self> {
         let array = npy::read::<f32>(folder, name)?;
         Ok(Self::Dense {
-            values: array.values.into(),
+            values: array.values,
             columns: array.columns,
         })
     }
@@ -46,9 +46,9 @@ impl Features {
         let part = |suffix: &str| format!("{name}_{suffix}");
         let indices = npy::read::<i32>(folder, &part("indices"))?.values;
         Ok(Self::Sparse {
-            offsets: npy::read::<i32>(folder, &part("indptr"))?.values.into(),
+            offsets: npy::read::<i32>(folder, &part("indptr"))?.values,
             indices: indices.iter().map(|i| *i as u32).collect(),
-            values: npy::read::<f32>(folder, &part("data"))?.values.into(),
+            values: npy::read::<f32>(folder, &part("data"))?.values,
             columns,
         })
     }
@@ -149,19 +149,19 @@ pub enum Label {
     /// No label.
     None,
     /// A class each.
-    Classes(Vec<i32>),
+    Classes(ScalarBuffer<i32>),
     /// A number each.
-    Numbers(Vec<f32>),
+    Numbers(ScalarBuffer<f32>),
 }
 
 impl Label {
     /// Classes of `NAME.npy`.
-    pub fn classes(folder: &Path, name: &str) -> Outcome<Vec<i32>> {
+    pub fn classes(folder: &Path, name: &str) -> Outcome<ScalarBuffer<i32>> {
         Ok(npy::read::<i32>(folder, name)?.values)
     }
 
     /// Numbers of `NAME.npy`.
-    pub fn numbers(folder: &Path, name: &str) -> Outcome<Vec<f32>> {
+    pub fn numbers(folder: &Path, name: &str) -> Outcome<ScalarBuffer<f32>> {
         Ok(npy::read::<f32>(folder, name)?.values)
     }
 

@@ -4,12 +4,17 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use bytemuck::Pod;
+use emberline::arrow::buffer::ScalarBuffer;
+use emberline::arrow::datatypes::ArrowNativeType;
+use emberline::datasets::batch::aligned;
+
 use crate::Outcome;
 
 /// An array as it lies in the file.
-pub struct Array<T> {
+pub struct Array<T: ArrowNativeType> {
     /// Row-major values.
-    pub values: Vec<T>,
+    pub values: ScalarBuffer<T>,
     /// Rows.
     pub rows: usize,
     /// Columns; 1 for an array of one axis.
@@ -17,7 +22,7 @@ pub struct Array<T> {
 }
 
 /// A number that an `.npy` file holds.
-pub trait Number: Copy {
+pub trait Number: ArrowNativeType + Pod {
     /// NumPy's name of the type.
     const DESCR: &'static str;
     /// The number of four little-endian bytes.
@@ -38,26 +43,35 @@ impl Number for i32 {
     }
 }
 
-/// Reads `FOLDER/NAME.npy`. Memory: the values and one buffer.
+/// Reads `FOLDER/NAME.npy`. Memory: the values, as [`aligned`] lays them, and one buffer.
 pub fn read<T: Number>(folder: &Path, name: &str) -> Outcome<Array<T>> {
     let path = folder.join(name).with_extension("npy");
     let told = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let mut file = BufReader::with_capacity(1 << 20, File::open(&path).map_err(|e| told(&e))?);
     let (rows, columns) = header::<T>(&mut file).map_err(|e| told(&e))?;
-    let mut values = Vec::with_capacity(rows * columns);
-    let mut buffer = vec![0_u8; 1 << 20];
-    while values.len() < rows * columns {
-        let bytes = buffer.len().min(4 * (rows * columns - values.len()));
-        file.read_exact(&mut buffer[..bytes])
-            .map_err(|e| told(&e))?;
-        let four = |b: &[u8]| T::of([b[0], b[1], b[2], b[3]]);
-        values.extend(buffer[..bytes].chunks_exact(4).map(four));
-    }
+    let mut outcome = Ok(());
+    let values = aligned(rows * columns, |values| {
+        outcome = numbers(&mut file, values)
+    });
+    outcome.map_err(|e| told(&e))?;
     Ok(Array {
         values,
         rows,
         columns,
     })
+}
+
+/// The numbers after the header.
+fn numbers<T: Number>(file: &mut impl Read, values: &mut [T]) -> std::io::Result<()> {
+    let mut buffer = vec![0_u8; 1 << 20];
+    for values in values.chunks_mut(buffer.len() / 4) {
+        let bytes = &mut buffer[..4 * values.len()];
+        file.read_exact(bytes)?;
+        let four = |b: &[u8]| T::of([b[0], b[1], b[2], b[3]]);
+        let read = bytes.chunks_exact(4).map(four);
+        values.iter_mut().zip(read).for_each(|(v, read)| *v = read);
+    }
+    Ok(())
 }
 
 /// Rows and columns; the text after the magic number is a Python dictionary with `descr`, `fortran_order` and `shape`.

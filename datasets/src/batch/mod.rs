@@ -1,5 +1,6 @@
 //! A batch of rows: columns, their schema and the rows' ids.
 
+mod aligned;
 mod vectors;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::schema::{Column, ColumnType, Schema, SchemaError};
 use crate::source::coded;
 use crate::text_column::{TextColumn, coded_type, written_out};
 use crate::{DataError, Result};
+pub use aligned::aligned;
 pub use vectors::{VectorColumn, dense_vectors, sparse_vectors, sparse_vectors_of};
 
 /// Rows of one block of the source: equally long columns, and the stable id of each row.

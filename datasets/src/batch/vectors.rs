@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, StructArray};
 use crate::arrow::buffer::ScalarBuffer;
 use crate::arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
+use crate::batch::aligned;
 use crate::schema::{Column, ColumnType, Element, Layout};
 use crate::{DataError, Result};
 
@@ -247,16 +248,17 @@ pub fn dense_vectors(
     let nulls = (nan_is_missing && values.iter().any(|v| v.is_nan()))
         .then(|| NullBuffer::from(values.iter().map(|v| !v.is_nan()).collect::<Vec<bool>>()));
     let (ty, child): (DataType, ArrayRef) = match element {
-        Element::F64 => (
-            DataType::Float64,
-            Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls)),
-        ),
+        Element::F64 => {
+            let wide = aligned(values.len(), |x| x.copy_from_slice(&values));
+            let numbers = PrimitiveArray::<Float64Type>::new(wide, nulls);
+            (DataType::Float64, Arc::new(numbers))
+        }
         Element::F32 => {
-            let narrow: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-            (
-                DataType::Float32,
-                Arc::new(PrimitiveArray::<Float32Type>::new(narrow.into(), nulls)),
-            )
+            let narrow = aligned(values.len(), |x: &mut [f32]| {
+                x.iter_mut().zip(&values).for_each(|(x, v)| *x = *v as f32);
+            });
+            let numbers = PrimitiveArray::<Float32Type>::new(narrow, nulls);
+            (DataType::Float32, Arc::new(numbers))
         }
     };
     let size = i32::try_from(width).map_err(|e| DataError::format("vector width", e))?;

@@ -1,9 +1,11 @@
 //! Row-major matrices whose numbers may be shared with an Arrow column.
 
+use bytemuck::Pod;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::arrow::buffer::ScalarBuffer;
 use crate::arrow::datatypes::ArrowNativeType;
+use crate::batch::aligned;
 use crate::{DataError, Result};
 
 /// A matrix `(n, d)`, row-major and contiguous. Cloning is cheap; a block over a dense vector column shares the column's
@@ -15,7 +17,7 @@ pub struct Matrix<T: ArrowNativeType> {
     width: usize,
 }
 
-impl<T: ArrowNativeType> Matrix<T> {
+impl<T: ArrowNativeType + Pod> Matrix<T> {
     /// A matrix of these numbers, row by row.
     ///
     /// # Errors
@@ -54,11 +56,14 @@ impl<T: ArrowNativeType> Matrix<T> {
     /// A copy of these rows alone, in this order.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
-        let mut values = Vec::with_capacity(rows.len() * self.width);
-        rows.iter()
-            .for_each(|&i| values.extend_from_slice(self.row(i)));
+        let values = aligned(rows.len() * self.width, |values: &mut [T]| {
+            let copies = values.chunks_exact_mut(self.width.max(1));
+            copies
+                .zip(rows)
+                .for_each(|(copy, &i)| copy.copy_from_slice(self.row(i)));
+        });
         Self {
-            values: values.into(),
+            values,
             rows: rows.len(),
             width: self.width,
         }
