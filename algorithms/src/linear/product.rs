@@ -119,15 +119,11 @@ fn some_rows<S: Simd, const R: usize, const K: usize>(
     }
 }
 
-/// Adds products over the rows of a tile: `sums[k] += sum_i left[k, i] z_i`, where `left[k, i]` lies at `k * steps.0 + i * steps.1`.
-///
-/// `sums` is `(m, stride)` with the stride of the tile. Where `upper`, features before the vector of feature `k` are left out.
 struct Backward<'a> {
     tile: &'a Tile<'a>,
-    left: &'a [f64],
-    steps: (usize, usize),
+    r: &'a [f64],
+    r_stride: usize,
     m: usize,
-    upper: bool,
     sums: &'a mut [f64],
 }
 
@@ -135,22 +131,9 @@ struct Backward<'a> {
 pub fn add_products(tile: &Tile<'_>, r: &[f64], r_stride: usize, m: usize, sums: &mut [f64]) {
     dispatch(Backward {
         tile,
-        left: r,
-        steps: (r_stride, 1),
+        r,
+        r_stride,
         m,
-        upper: false,
-        sums,
-    });
-}
-
-/// `sums += z^T z`, of which the upper triangle is summed; `sums` is `(width, stride)`.
-pub fn add_squares(tile: &Tile<'_>, sums: &mut [f64]) {
-    dispatch(Backward {
-        tile,
-        left: tile.z,
-        steps: (1, tile.stride),
-        m: tile.width,
-        upper: true,
         sums,
     });
 }
@@ -168,31 +151,31 @@ impl WithSimd for Backward<'_> {
         let z = &S::as_simd_f64s(self.tile.z).0[..self.tile.rows * nv];
         for (from, size) in groups(self.m) {
             let sums = S::as_mut_simd_f64s(&mut self.sums[from * stride..][..size * stride]).0;
-            let first = if self.upper { from / S::F64_LANES } else { 0 };
-            let left = (&self.left[from * self.steps.0..], self.steps);
+            let left = (&self.r[from * self.r_stride..], (self.r_stride, 1));
             match size {
-                1 => features::<S, 1>(simd, z, (nv, first), left, sums),
-                2 => features::<S, 2>(simd, z, (nv, first), left, sums),
-                3 => features::<S, 3>(simd, z, (nv, first), left, sums),
-                4 => features::<S, 4>(simd, z, (nv, first), left, sums),
-                _ => features::<S, GROUP>(simd, z, (nv, first), left, sums),
+                1 => features::<S, 1>(simd, z, nv, left, sums),
+                2 => features::<S, 2>(simd, z, nv, left, sums),
+                3 => features::<S, 3>(simd, z, nv, left, sums),
+                4 => features::<S, 4>(simd, z, nv, left, sums),
+                _ => features::<S, GROUP>(simd, z, nv, left, sums),
             }
         }
     }
 }
 
+/// What the tile is multiplied by, `left[k, i]` at `k * steps.0 + i * steps.1`.
 type Left<'a> = (&'a [f64], (usize, usize));
 
 #[inline(always)]
 fn features<S: Simd, const K: usize>(
     simd: S,
     z: &[S::f64s],
-    (nv, first): (usize, usize),
+    nv: usize,
     left: Left<'_>,
     sums: &mut [S::f64s],
 ) {
-    let whole = nv - (nv - first) % 4;
-    for v in (first..whole).step_by(4) {
+    let whole = nv - nv % 4;
+    for v in (0..whole).step_by(4) {
         some_features::<S, K, 4>(simd, z, (nv, v), left, sums);
     }
     match nv - whole {
@@ -200,6 +183,75 @@ fn features<S: Simd, const K: usize>(
         2 => some_features::<S, K, 2>(simd, z, (nv, whole), left, sums),
         3 => some_features::<S, K, 3>(simd, z, (nv, whole), left, sums),
         _ => {}
+    }
+}
+
+/// `sums += z^T z`, of which the upper triangle is summed, by whole vectors; `sums` is `(width, stride)`.
+pub fn add_squares(tile: &Tile<'_>, sums: &mut [f64]) {
+    dispatch(Squares { tile, sums });
+}
+
+struct Squares<'a> {
+    tile: &'a Tile<'a>,
+    sums: &'a mut [f64],
+}
+
+impl WithSimd for Squares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (stride, lanes) = (self.tile.stride, S::F64_LANES);
+        let nv = stride / lanes;
+        let z = &S::as_simd_f64s(self.tile.z).0[..self.tile.rows * nv];
+        let sums = &mut self.sums[..self.tile.width * stride];
+        // Thirty-two registers hold 24 sums beside what they are made of, sixteen hold 8.
+        let most = if lanes == 8 { 6 } else { 2 };
+        // The features of one vector begin at the same place of the triangle.
+        for (first, sums) in sums.chunks_mut(lanes * stride).enumerate() {
+            let sums = S::as_mut_simd_f64s(sums).0;
+            let (mut v, mut chunks) = (first, (nv - first).div_ceil(most));
+            while v < nv {
+                let some = (nv - v).div_ceil(chunks);
+                (chunks, v) = (chunks - 1, v + some);
+                let at = (nv, first, v - some);
+                match some {
+                    1 => squares::<S, 1>(simd, z, at, self.tile.z, sums),
+                    2 => squares::<S, 2>(simd, z, at, self.tile.z, sums),
+                    3 => squares::<S, 3>(simd, z, at, self.tile.z, sums),
+                    4 => squares::<S, 4>(simd, z, at, self.tile.z, sums),
+                    5 => squares::<S, 5>(simd, z, at, self.tile.z, sums),
+                    _ => squares::<S, 6>(simd, z, at, self.tile.z, sums),
+                }
+            }
+        }
+    }
+}
+
+/// Products of the features of vector `first` with `V` vectors from `v` on; as many features at a time as registers hold sums of.
+#[inline(always)]
+fn squares<S: Simd, const V: usize>(
+    simd: S,
+    z: &[S::f64s],
+    (nv, first, v): (usize, usize, usize),
+    numbers: &[f64],
+    sums: &mut [S::f64s],
+) {
+    let steps = (1, nv * S::F64_LANES);
+    let (m, from) = (sums.len() / nv, first * S::F64_LANES);
+    let mut k = 0;
+    while k < m {
+        let (left, sums) = ((&numbers[from + k..], steps), &mut sums[k * nv..]);
+        k += if V <= 3 && m - k >= 8 {
+            some_features::<S, 8, V>(simd, z, (nv, v), left, sums);
+            8
+        } else if m - k >= 4 {
+            some_features::<S, 4, V>(simd, z, (nv, v), left, sums);
+            4
+        } else {
+            some_features::<S, 1, V>(simd, z, (nv, v), left, sums);
+            1
+        };
     }
 }
 
