@@ -203,6 +203,9 @@ impl WithSimd for Squares<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (stride, lanes) = (self.tile.stride, S::F64_LANES);
         let nv = stride / lanes;
+        if nv == 0 {
+            return;
+        }
         let z = &S::as_simd_f64s(self.tile.z).0[..self.tile.rows * nv];
         let sums = &mut self.sums[..self.tile.width * stride];
         // Thirty-two registers hold 24 sums beside what they are made of, sixteen hold 8.
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn margins_of_no_features_are_the_intercepts() {
+    fn margins_of_no_features_are_the_intercepts_and_squares_are_none() {
         let tile = Tile {
             z: &mut [],
             rows: 2,
@@ -366,6 +369,7 @@ mod tests {
         let mut out = [0.0; 4];
         margins(&tile, &[], &[1.0, 2.0], &mut out, 2);
         assert_eq!(out, [1.0, 1.0, 2.0, 2.0]);
+        add_squares(&tile, &mut []);
     }
 
     #[test]
