@@ -17,6 +17,7 @@ use crate::desk::{Blobs, DeskClient, REPORT};
 use crate::error::{ClusterError, Result};
 use crate::guard::require_safe;
 use crate::node::{Bench, Codec};
+use crate::scratch::{Scratch, no_folder};
 use crate::tls::Tls;
 use crate::{MESSAGE, Worker, front};
 
@@ -36,8 +37,9 @@ pub struct ExecutorOptions {
     pub tls: Option<Tls>,
     /// Parts computed at the same time.
     pub slots: usize,
-    /// Folder for answers until they are fetched.
-    pub work_dir: PathBuf,
+    /// Folder for answers until they are fetched. `None` makes a temporary one. It is removed at the end, or by a later executor where
+    /// the process is killed.
+    pub work_dir: Option<PathBuf>,
     /// How long to wait for the scheduler at the start.
     pub wait: Duration,
 }
@@ -104,7 +106,15 @@ impl Executor {
             },
         });
         let failed = |e: &dyn std::fmt::Display| ClusterError::unreachable(&peer, e);
-        std::fs::create_dir_all(&options.work_dir).map_err(|e| failed(&e))?;
+        let (work_dir, _scratch) = match options.work_dir.clone() {
+            Some(folder) => (folder, None),
+            None => {
+                let scratch = Scratch::new(&std::env::temp_dir(), "emberline-executor-")?;
+                // Ballista wants a folder in which nothing else lies.
+                (scratch.path().join("answers"), Some(scratch))
+            }
+        };
+        std::fs::create_dir_all(&work_dir).map_err(|e| no_folder(&work_dir, &e))?;
         let outer = options.listen.ip();
         let guarded = !outer.is_loopback() || options.tls.is_some();
         let mut doors = Vec::new();
@@ -128,7 +138,7 @@ impl Executor {
             scheduler_connect_timeout_seconds: options.wait.as_secs().clamp(1, 3600) as u16,
             vcores: options.slots.max(1),
             task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
-            work_dir: Some(options.work_dir.to_string_lossy().into_owned()),
+            work_dir: Some(work_dir.to_string_lossy().into_owned()),
             executor_heartbeat_interval_seconds: 1,
             job_data_ttl_seconds: 60,
             job_data_clean_up_interval_seconds: 30,

@@ -29,6 +29,7 @@ mod guard;
 mod listen;
 mod node;
 mod scheduler;
+mod scratch;
 mod slots;
 mod status;
 mod tls;

@@ -121,7 +121,8 @@ pub struct ExecutorArgs {
     /// What is kept in memory of rows and blocks: "4GiB". Default: six tenths of this machine's.
     #[arg(long)]
     memory: Option<String>,
-    /// Folder for answers until they are fetched. Default: a temporary one.
+    /// Folder for answers until they are fetched. Default: a temporary one, removed at the end; what executors that were killed left of
+    /// theirs goes when another starts.
     #[arg(long)]
     work_dir: Option<PathBuf>,
     /// File with the token of the cluster.
@@ -230,15 +231,6 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
     let slots = args.slots.unwrap_or_else(cores).max(1);
     let threads = args.threads.unwrap_or(slots).max(1);
     let memory = memory_of(args.memory.as_ref(), 1)?;
-    let temporary;
-    let work_dir = match &args.work_dir {
-        Some(folder) => folder.clone(),
-        None => {
-            temporary =
-                std::env::temp_dir().join(format!("emberline-executor-{}", std::process::id()));
-            temporary.clone()
-        }
-    };
     let options = ExecutorOptions {
         scheduler: args.scheduler.clone(),
         listen: SocketAddr::new(args.host, args.port),
@@ -246,7 +238,7 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
         token: args.token_file.as_deref().map(read_token).transpose()?,
         tls: args.tls.read(args.host)?,
         slots,
-        work_dir: work_dir.clone(),
+        work_dir: args.work_dir.clone(),
         wait: Duration::from_secs(60),
     };
     let worker = Arc::new(ClusterWorker::new(registry.clone(), threads, memory)?);
@@ -261,9 +253,6 @@ fn executor(args: &ExecutorArgs, registry: &Registry) -> Result<()> {
         ));
         let _ = std::io::stdout().flush();
     });
-    if args.work_dir.is_none() {
-        let _ = std::fs::remove_dir_all(&work_dir);
-    }
     served.map_err(failed)
 }
 

@@ -101,7 +101,7 @@ fn cluster(executors: usize, slots: usize) -> Client {
             token: None,
             tls: None,
             slots,
-            work_dir: tempfile::tempdir().unwrap().keep(),
+            work_dir: None,
             wait: Duration::from_secs(10),
         };
         std::thread::spawn(move || run_executor(options, Arc::new(Doubles), |_| {}).unwrap());

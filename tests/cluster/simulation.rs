@@ -120,7 +120,7 @@ fn executors(n: usize, url: &str, folder: &Path) -> Client {
         token: None,
         tls: None,
         slots: 1,
-        work_dir: folder.join(i.to_string()),
+        work_dir: Some(folder.join(i.to_string())),
         wait: Duration::from_secs(60),
     };
     let options: Vec<ExecutorOptions> = (0..n).map(options).collect();
