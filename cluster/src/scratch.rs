@@ -64,12 +64,15 @@ fn sweep(root: &Path, prefix: &str, young: Duration) {
 }
 
 fn is_left(lock: &Path, young: Duration) -> bool {
-    let Ok(file) = File::options().write(true).open(lock) else {
-        return false;
-    };
-    let made = file.metadata().and_then(|m| m.modified());
-    let is_old = made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= young));
-    is_old && file.try_lock().is_ok()
+    // Only a plain file is opened: to open a pipe that another user laid there would wait for ever.
+    let plain = lock.symlink_metadata().ok().filter(|m| m.is_file());
+    let made = plain.and_then(|m| m.modified().ok());
+    let age = made.and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age >= young)
+        && File::options()
+            .write(true)
+            .open(lock)
+            .is_ok_and(|file| file.try_lock().is_ok())
 }
 
 #[cfg(test)]
