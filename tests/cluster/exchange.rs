@@ -74,7 +74,10 @@ fn forests_that_are_exchanged_between_executors_are_equal_to_the_byte() {
 fn an_executor_that_is_killed_during_an_exchange_changes_nothing_but_time() {
     let job = letters();
     let cluster = Cluster::up(2, &MEMORY);
-    let (expected, clean) = job.begin(&cluster, "clean", &["--overwrite"]).finish();
+    let once = || job.begin(&cluster, "clean", &["--overwrite"]).finish();
+    // The shorter of two: after a run that something held up, kills would come when the next ones are over.
+    let ((expected, first), (_, second)) = (once(), once());
+    let clean = first.min(second);
     assert!(job.locally() == expected);
     let draw = Draw::new(43, "moments of kills");
     let mut live = 0;

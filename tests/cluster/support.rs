@@ -181,8 +181,9 @@ pub fn wait_for(url: &str, n: usize) {
     let started = Instant::now();
     while executors(url).len() < n {
         assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "the cluster did not come up"
+            started.elapsed() < Duration::from_secs(120),
+            "the cluster did not come up: {:?}",
+            status(url)
         );
         std::thread::sleep(Duration::from_millis(50));
     }
