@@ -231,7 +231,7 @@ fn blank(out: &mut [f64], nulls: Option<&crate::arrow::buffer::NullBuffer>, star
 
 /// Builds a dense vector column from row-major numbers; NaN is stored as a null slot where `nan_is_missing`.
 ///
-/// `values` is `(n, width)`; `f32` columns round here, once.
+/// `values` is `(n, width)`; `f32` columns round here, once. They are copied to where [`aligned`] lays them.
 ///
 /// # Errors
 /// [`DataError::Format`] where the length is no multiple of the width.
