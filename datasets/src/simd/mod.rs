@@ -4,9 +4,11 @@
 //! baseline. Results may differ between instruction sets (sums are formed in lanes), never between threads or partitions.
 
 mod vectors;
+mod words;
 
 pub use pulp::{Simd, WithSimd};
 pub use vectors::{VectorKernel, Vectors, vectors};
+pub use words::{Pair, Words};
 
 /// Runs a kernel with the widest vectors of this processor: written over [`Simd`], or a closure of plain loops, which the
 /// compiler then vectorises for that instruction set. To profit, the closure and what it calls must be inlined.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 
 use super::bounds::{Bounds, DOWN, Drift, MOST_BUNDLES, Targets, UP};
-use super::rows::{Rows, all_products};
+use super::rows::Rows;
 use super::screen::{LANES, Least, Lengths, Line, NO_CENTRE};
 use super::sums::Groups;
 use super::tally::{Ledger, Tally};
@@ -51,6 +51,8 @@ struct Strip {
     slots: Vec<usize>,
     /// Products slot by slot.
     dots: Vec<Line>,
+    /// How many rows were measured to more than one centre.
+    measured: usize,
 }
 
 impl Strip {
@@ -73,6 +75,7 @@ impl Strip {
             above: vec![0.0; bundles],
             slots: Vec::with_capacity(rows),
             dots: Vec::new(),
+            measured: 0,
         }
     }
 
@@ -117,6 +120,7 @@ impl OnRows for Assignment<'_, '_> {
                 .take(simd, &mut rows, start, assigned, (&mut groups, distances));
             self.bounds.reach(simd, start, distances);
         }
+        self.bounds.judge(strip.measured);
         let assigned = (self.bounds.own.as_slice(), &self.targets.centres);
         self.bounds.tally = ledger.close(simd, &mut rows, assigned, &mut self.sink);
     }
@@ -160,6 +164,7 @@ impl Assignment<'_, '_> {
         strip: &mut Strip,
     ) {
         let (screen, n) = (&self.targets.screen, strip.open.len());
+        let coarse = self.bounds.coarse(self.targets);
         rows.reserve(n.next_multiple_of(LANES), screen);
         for start in (0..n).step_by(LANES) {
             // What is left over is loaded several times.
@@ -173,7 +178,7 @@ impl Assignment<'_, '_> {
                     *own = self.bounds.own[i];
                 }
             }
-            let [square, product] = rows.load(simd, start, tile, &own, screen);
+            let [square, product] = rows.load(simd, start, tile, &own, (screen, coarse));
             let found = screen.lengths(simd, square);
             put(simd, found.square, &mut strip.squares[start..]);
             put(simd, found.over, &mut strip.overs[start..]);
@@ -279,12 +284,15 @@ impl Assignment<'_, '_> {
                 }
                 *product = simd.sums(parts);
             }
-            screen.track(simd, 0, &products, found.length, (&mut least, &mut above));
+            let products = (&products, screen.slope(0));
+            screen.track(simd, 0, products, found.length, (&mut least, &mut above));
         } else {
+            let coarse = self.bounds.coarse(self.targets);
             for g in self.bounds.groups(self.targets, b) {
-                let products = all_products(simd, rows, slots, screen.group(g));
-                let products = simd.transpose(products);
-                screen.track(simd, g, &products, found.length, (&mut least, &mut above));
+                let products = rows.apart(simd, (slots, found.length), g, (screen, coarse));
+                let slope = coarse.map_or(screen.slope(g), |coarse| coarse.slope(g));
+                let products = (&products, slope);
+                screen.track(simd, g, products, found.length, (&mut least, &mut above));
             }
         }
         let least = least.finish(simd, found.square);
@@ -347,6 +355,7 @@ impl Assignment<'_, '_> {
             for (l, slot) in slots.clone().enumerate() {
                 if sure[l] == 0 {
                     own[l] = self.nearest(simd, rows, strip, slot);
+                    strip.measured += 1;
                 }
             }
             let owns = simd.load_bits(&own);

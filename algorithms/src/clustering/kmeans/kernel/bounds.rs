@@ -11,6 +11,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 
 use super::Centres;
+use super::coarse::Coarse;
 use super::screen::{LANES, NO_CENTRE, Screen};
 use super::tally::{Tally, tally_bytes};
 
@@ -18,6 +19,8 @@ use super::tally::{Tally, tally_bytes};
 pub const MOST_BUNDLES: usize = 32;
 /// Where a row has no more products in vectors than this, making all of them costs less than remembering what they told.
 const FEW_PRODUCTS: usize = 64;
+/// One row in so many may be measured in a round; where it is more, products in `f32` are worth their time.
+const MOST_MEASURED: usize = 64;
 /// Takes the rounding of the two or three operations on a bound in `f32` off it.
 pub const DOWN: f32 = 1.0 - 4.0 * f32::EPSILON;
 /// Puts it on an upper bound, and that of squared distances measured in `f64`, which is far less, with it: what lies above such a bound
@@ -38,6 +41,8 @@ pub struct Bounds {
     high: Vec<f32>,
     /// `(bundles, n)` distances from below.
     low: Vec<f32>,
+    /// Whether products in whole numbers left too much open.
+    fine: bool,
     /// The sums of the rows by `own`, where they are exact.
     pub tally: Option<Tally>,
 }
@@ -158,6 +163,7 @@ impl Bounds {
             }
         }
         self.bundles = bundles;
+        self.fine = false;
         self.tally = None;
         self.own.clear();
         self.own.resize(n, NO_CENTRE);
@@ -171,6 +177,16 @@ impl Bounds {
             bounds.resize(len, 0.0);
         }
         None
+    }
+
+    /// Centres in whole numbers, where their products serve these rows.
+    pub fn coarse<'a>(&self, targets: &'a Targets) -> Option<&'a Coarse> {
+        targets.screen.coarse.as_ref().filter(|_| !self.fine)
+    }
+
+    /// Takes in how many rows of the block had to be measured.
+    pub fn judge(&mut self, measured: usize) {
+        self.fine |= measured > self.own.len() / MOST_MEASURED;
     }
 
     /// The bundle of a centre: bundles are runs of whole groups.

@@ -1,11 +1,12 @@
 //! Rows against centres: what is nearest, and how near.
 //!
 //! One definition for training, batches and records: [`squared_distance`] in `f64`, ties to the lower index. Training reaches the
-//! same answers, to the bit, with fewer operations: `screen` rules centres out with products in `f32`, `bounds` with what it
-//! remembers of the round before, and `tally` keeps sums that rounding does not touch.
+//! same answers, to the bit, with fewer operations: `screen` rules centres out with products in `f32`, `coarse` with products
+//! in whole numbers, `bounds` with what it remembers of the round before, and `tally` keeps sums that rounding does not touch.
 
 mod assignment;
 mod bounds;
+mod coarse;
 mod columns;
 mod distances;
 mod geometry;

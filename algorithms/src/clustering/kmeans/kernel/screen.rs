@@ -17,6 +17,7 @@
 use emberline_datasets::simd::Vectors;
 
 use super::Centres;
+use super::coarse::Coarse;
 use super::columns::Columns;
 
 /// Centres bounded together: one vector of AVX-512, two of AVX2.
@@ -61,6 +62,8 @@ pub struct Screen {
     over: Vec<[f32; LANES]>,
     /// What rounding of products takes per unit of the row's length.
     slope: Vec<[f32; LANES]>,
+    /// The same centres in whole numbers, where that pays.
+    pub coarse: Option<Coarse>,
     /// The same centres for rows side by side.
     pub columns: Columns,
     /// What [`Screen::doubt`] is made of: times nothing, a row's length, and its square.
@@ -159,6 +162,7 @@ impl Screen {
             offset: vec![[0.0; LANES]; groups],
             over: vec![[0.0; LANES]; groups],
             slope: vec![[0.0; LANES]; groups],
+            coarse: None,
             columns: Columns::new(centres),
             doubt: [0.0; 3],
             row: (
@@ -169,6 +173,9 @@ impl Screen {
         let squares = (0..k).map(|c| screen.put(c, centres.row(c)));
         let longest = squares.fold(0.0, f64::max);
         screen.set_doubt(longest);
+        if !sparse && width == 0 {
+            screen.coarse = Coarse::new(&screen.centres, padded, &screen.slope);
+        }
         screen
     }
 
@@ -242,10 +249,22 @@ impl Screen {
         &self.centres[g * self.padded..(g + 1) * self.padded]
     }
 
+    /// What rounding takes from products in `f32` with the centres of group `g`, per unit of the row's length.
+    pub fn slope(&self, g: usize) -> &[f32; LANES] {
+        &self.slope[g]
+    }
+
     /// Numbers of centre `c` from slot `16 t` on.
     #[inline(always)]
     pub fn line(&self, c: usize, t: usize) -> &[f32; LANES] {
         &self.lines[c * self.apart.0 + t * self.apart.1].0
+    }
+
+    /// Numbers of centre `c` side by side; `None` where those of all centres alternate.
+    #[inline(always)]
+    pub fn lines(&self, c: usize) -> Option<&[Line]> {
+        let steps = self.apart.0;
+        (self.apart.1 == 1).then(|| &self.lines[c * steps..(c + 1) * steps])
     }
 
     /// How many centres are multiplied slot by slot, and their numbers `(d / 16, width, 16)`; 0 where groups are better.
@@ -274,14 +293,14 @@ impl Screen {
         }
     }
 
-    /// Takes in the bounds that follow from the products of sixteen rows with the centres of group `g`, and the least bound from
-    /// above.
+    /// Takes in the bounds that follow from the products of sixteen rows with the centres of group `g`, less what rounding took by
+    /// `slope`, and the least bound from above.
     #[inline(always)]
     pub fn track<S: Vectors>(
         &self,
         simd: S,
         g: usize,
-        products: &[S::F32; LANES],
+        (products, slope): (&[S::F32; LANES], &[f32; LANES]),
         length: S::F32,
         (least, above): (&mut Least<S>, &mut S::F32),
     ) {
@@ -289,7 +308,7 @@ impl Screen {
         let shorter = simd.sub(simd.splat(0.0), length);
         for (c, product) in products.iter().enumerate() {
             if c < count {
-                let slope = simd.splat(self.slope[g][c]);
+                let slope = simd.splat(slope[c]);
                 let low = simd.add(simd.splat(self.offset[g][c]), *product);
                 let low = simd.mul_add(shorter, slope, low);
                 // What is not a number bounds nothing.

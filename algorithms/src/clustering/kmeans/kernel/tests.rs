@@ -236,6 +236,78 @@ fn sums_that_are_kept_are_those_made_anew_to_the_bit() {
 }
 
 #[test]
+fn products_in_whole_numbers_are_off_by_no_more_than_bounds_allow() {
+    struct Errors(usize);
+    impl VectorKernel for Errors {
+        type Output = Option<f64>;
+
+        /// The largest error in units of what is allowed for it.
+        #[inline(always)]
+        fn run<S: Vectors>(self, simd: S) -> Option<f64> {
+            let (d, k) = (self.0, 40);
+            let x = draws((16 + k) * d, 13, |u| (12.0 * u - 6.0).exp() - 3.0);
+            let centres = Centres::of(d, x[16 * d..].to_vec());
+            let targets = Targets::new(&centres, None, false);
+            let screen = &targets.screen;
+            let coarse = screen.coarse.as_ref()?;
+            let mut rows = Dense::stored(&x[..16 * d], d);
+            rows.reserve(16, screen);
+            let slots = std::array::from_fn(|l| l);
+            let seen = (screen, Some(coarse));
+            let [square, _] = rows.load(simd, 0, slots, &[0; 16], seen);
+            let length = screen.lengths(simd, square).length;
+            let mut lengths = [0.0; 16];
+            simd.store(length, &mut lengths);
+            let mut most = 0.0_f64;
+            for g in 0..screen.groups() {
+                let products = rows.apart(simd, (slots, length), g, seen);
+                for (c, product) in (g * 16..k).zip(products) {
+                    let mut found = [0.0; 16];
+                    simd.store(product, &mut found);
+                    for (i, found) in found.into_iter().enumerate() {
+                        let slot = |j: usize| {
+                            let shift = f64::from(screen.shift()[j]);
+                            (x[i * d + j] - shift) * -2.0 * (centres.row(c)[j] - shift)
+                        };
+                        let exact: f64 = (0..d).map(slot).sum();
+                        let allowed = coarse.slope(g)[c % 16] * lengths[i];
+                        most = most.max((f64::from(found) - exact).abs() / f64::from(allowed));
+                    }
+                }
+            }
+            Some(most)
+        }
+    }
+    for d in [1, 2, 9, 64, 300] {
+        if let Some(most) = vectors(Errors(d)) {
+            // Errors of slots cancel, the more of them the more: a hundredth tells that what is allowed is of the right size.
+            assert!((0.01..=1.0).contains(&most), "d {d}: {most}");
+        }
+    }
+}
+
+#[test]
+fn a_block_of_rows_that_whole_numbers_do_not_tell_apart_goes_on_without_them() {
+    let (n, d, k) = (700, 40, 50);
+    let plain = draws(n * d, 14, |u| u - 0.5);
+    let mut far = draws(n * d, 15, |u| 0.1 * u);
+    for (i, v) in far.iter_mut().enumerate() {
+        // Two heaps, each with half of the centres.
+        *v += if i / d % 2 == 0 { 1e3 } else { -1e3 };
+    }
+    for (x, serve) in [(plain, true), (far, false)] {
+        let centres = Centres::of(d, x[..k * d].to_vec());
+        let targets = Targets::new(&centres, None, false);
+        let block = block(Features::F64(Matrix::new(n, d, x.clone()).unwrap()));
+        let mut bounds = Bounds::default();
+        let want = plainly(&x, d, &centres);
+        assert_eq!(found(&block, &targets, Some(&mut bounds)), want);
+        let has = emberline_datasets::simd::Words::new().is_some();
+        assert_eq!(bounds.coarse(&targets).is_some(), has && serve);
+    }
+}
+
+#[test]
 fn bounds_of_other_centres_are_not_used() {
     let (n, d, k) = (300, 80, 9);
     let x = draws(n * d, 10, |u| u);

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use emberline_datasets::simd::Vectors;
+use emberline_datasets::simd::{Pair, Vectors};
 
+use super::super::coarse::Coarse;
 use super::super::screen::{LANES, Least, Line, Screen, products};
-use super::{Group, Number, Rows, distance, grain};
+use super::{Group, Number, Rows, all_products, distance, grain};
 
 /// Fills a row's numbers in.
 pub type Fill<'a, T> = &'a mut dyn FnMut(usize, &mut [T]);
@@ -20,6 +21,8 @@ pub struct Dense<'a, T: Number> {
     fill: Option<Fill<'a, T>>,
     packed: Vec<f32>,
     padded: usize,
+    /// The rows of all slots in whole numbers; `packed` is of the last sixteen alone then.
+    pairs: Vec<Pair>,
     /// Of each row of a group, the parts of its squared distance.
     totals: Vec<[f64; 8]>,
 }
@@ -42,6 +45,7 @@ impl<'a, T: Number> Dense<'a, T> {
             d,
             fill,
             packed: Vec::new(),
+            pairs: Vec::new(),
             padded: 0,
             totals: Vec::new(),
         }
@@ -284,23 +288,58 @@ impl<T: Number> Rows for Dense<'_, T> {
         slot: usize,
         rows: [usize; LANES],
         centres: &[u32; LANES],
-        screen: &Screen,
+        (screen, coarse): (&Screen, Option<&Coarse>),
     ) -> [S::F32; 2] {
         let mut squares = [simd.splat(0.0); LANES];
         let mut products = squares;
         let packs = screen.dots::<S>().0 == 0;
+        let first = if coarse.is_some() { 0 } else { slot };
         for (l, (i, c)) in rows.iter().zip(centres).enumerate() {
             let start = (i - self.first) * self.d;
             let row = &self.values[start..start + self.d];
-            let from = (slot + l) * self.padded;
+            let c = *c as usize;
             let to = if packs {
-                &mut self.packed[from..from + self.padded]
+                &mut self.packed[(first + l) * self.padded..][..self.padded]
             } else {
                 &mut []
             };
-            [squares[l], products[l]] = pack(simd, row, screen, *c as usize, to);
+            [squares[l], products[l]] = pack(simd, row, screen, c, to);
         }
-        [simd.sums(squares), simd.sums(products)]
+        let square = simd.sums(squares);
+        if let Some(coarse) = coarse {
+            let mut lengths = [0.0; LANES];
+            simd.store(screen.lengths(simd, square).length, &mut lengths);
+            let width = coarse.pairs();
+            let end = (slot + LANES) * width;
+            if self.pairs.len() < end {
+                self.pairs.resize(end, [0; 2]);
+            }
+            let to = self.pairs[slot * width..end].chunks_exact_mut(width);
+            let rows = self.packed.chunks_exact(self.padded);
+            for ((to, row), length) in to.zip(rows).zip(lengths) {
+                coarse.round(row, length, to);
+            }
+        }
+        [square, simd.sums(products)]
+    }
+
+    #[inline(always)]
+    fn apart<S: Vectors>(
+        &self,
+        simd: S,
+        (slots, length): ([usize; LANES], S::F32),
+        g: usize,
+        (screen, coarse): (&Screen, Option<&Coarse>),
+    ) -> [S::F32; LANES] {
+        let Some(coarse) = coarse else {
+            return simd.transpose(all_products(simd, self, slots, screen.group(g)));
+        };
+        let width = coarse.pairs();
+        let mut rows: [&[Pair]; LANES] = [&[]; LANES];
+        for (row, slot) in rows.iter_mut().zip(slots) {
+            *row = &self.pairs[slot * width..(slot + 1) * width];
+        }
+        coarse.products(simd, rows, g, length)
     }
 
     #[inline(always)]
@@ -355,12 +394,24 @@ fn pack<S: Vectors, T: Number>(
     let (shift, _) = screen.shift().as_chunks::<LANES>();
     let (mut square, mut product) = (simd.splat(0.0), simd.splat(0.0));
     let (whole, rest) = to.as_chunks_mut::<LANES>();
-    for (t, (x, shift)) in x.iter().zip(shift).enumerate() {
-        let v = T::narrow(simd, x, shift);
-        square = simd.mul_add(v, v, square);
-        product = simd.mul_add(v, simd.load(screen.line(c, t)), product);
-        if let Some(to) = whole.get_mut(t) {
+    if let Some(lines) = screen.lines(c)
+        && whole.len() >= x.len()
+    {
+        let lines = lines.iter().zip(whole.iter_mut());
+        for ((x, shift), (line, to)) in x.iter().zip(shift).zip(lines) {
+            let v = T::narrow(simd, x, shift);
+            square = simd.mul_add(v, v, square);
+            product = simd.mul_add(v, simd.load(&line.0), product);
             simd.store(v, to);
+        }
+    } else {
+        for (t, (x, shift)) in x.iter().zip(shift).enumerate() {
+            let v = T::narrow(simd, x, shift);
+            square = simd.mul_add(v, v, square);
+            product = simd.mul_add(v, simd.load(screen.line(c, t)), product);
+            if let Some(to) = whole.get_mut(t) {
+                simd.store(v, to);
+            }
         }
     }
     if !x_rest.is_empty() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use emberline_datasets::simd::Vectors;
 
+use super::coarse::Coarse;
 use super::screen::{LANES, Least, Line, Screen};
 
 pub use dense::Dense;
@@ -84,15 +85,30 @@ pub trait Rows {
     fn reserve(&mut self, slots: usize, screen: &Screen);
 
     /// Puts these rows in the slots from `slot` on. Gives back their squared lengths as `screen` sees them, and the product of each
-    /// with its own of `centres`.
+    /// with its own of `centres`. Where `coarse` is given, [`Rows::apart`] needs it too.
     fn load<S: Vectors>(
         &mut self,
         simd: S,
         slot: usize,
         rows: [usize; LANES],
         centres: &[u32; LANES],
-        screen: &Screen,
+        seen: (&Screen, Option<&Coarse>),
     ) -> [S::F32; 2];
+
+    /// Products of the rows in `slots`, one a lane, with each centre of group `g`; `length` bounds the rows' lengths.
+    #[inline(always)]
+    fn apart<S: Vectors>(
+        &self,
+        simd: S,
+        (slots, _length): ([usize; LANES], S::F32),
+        g: usize,
+        (screen, _coarse): (&Screen, Option<&Coarse>),
+    ) -> [S::F32; LANES]
+    where
+        Self: Sized,
+    {
+        simd.transpose(all_products(simd, self, slots, screen.group(g)))
+    }
 
     /// Products of the rows in `slots` with the centres of a group.
     fn products<S: Vectors, const R: usize>(

@@ -6,6 +6,7 @@ use std::ops::Range;
 use emberline_datasets::simd::Vectors;
 use emberline_pipeline::datasets::Csr;
 
+use super::super::coarse::Coarse;
 use super::super::screen::{LANES, Least, Line, Screen};
 use super::{Rows, all_products, distance, grain};
 
@@ -87,7 +88,7 @@ impl Rows for Sparse<'_> {
         screen: &Screen,
         least: &mut Least<S>,
     ) -> S::F32 {
-        let [square, _] = self.load(simd, 0, rows, &[0; LANES], screen);
+        let [square, _] = self.load(simd, 0, rows, &[0; LANES], (screen, None));
         let mut slots = [0; LANES];
         for (l, slot) in slots.iter_mut().enumerate() {
             *slot = l;
@@ -118,7 +119,7 @@ impl Rows for Sparse<'_> {
         slot: usize,
         rows: [usize; LANES],
         centres: &[u32; LANES],
-        screen: &Screen,
+        (screen, _): (&Screen, Option<&Coarse>),
     ) -> [S::F32; 2] {
         self.slots[slot..slot + LANES].copy_from_slice(&rows);
         let (mut squares, mut products) = ([0.0; LANES], [0.0; LANES]);
