@@ -278,7 +278,7 @@ fn products_in_whole_numbers_are_off_by_no_more_than_bounds_allow() {
             Some(most)
         }
     }
-    for d in [1, 2, 9, 64, 300] {
+    for d in [32, 33, 64, 300] {
         if let Some(most) = vectors(Errors(d)) {
             // Errors of slots cancel, the more of them the more: a hundredth tells that what is allowed is of the right size.
             assert!((0.01..=1.0).contains(&most), "d {d}: {most}");
