@@ -6,7 +6,7 @@
 //! `q = 0.51 sqrt(d) / T` of either length, `(2 q + q^2) X W` of the product. Bounds allow for that as they do for the
 //! rounding of `f32`, so that nothing is ruled out that could be nearest.
 //!
-//! That is some ten times as much as `f32` needs. Where rows and centres lie far from the mean and near to each other it leaves many rows to be
+//! By these formulas that is sixty times as much as `f32` needs at 32 slots, forty at 128 and some fifteen at 1,000. Where rows and centres lie far from the mean and near to each other it leaves many rows to be
 //! measured in `f64`; a block in which that happens goes on in `f32` ([`Bounds::coarse`](super::bounds::Bounds::coarse)).
 
 use emberline_datasets::simd::{Pair, Vectors, Words};
